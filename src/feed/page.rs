@@ -1,0 +1,155 @@
+//! What is asked of the feed and what it answers: the shapes of the contract's JSON.
+
+use edgefeed_storage::model::{Id, IdKind, TimestampMs};
+use serde::{Serialize, Serializer};
+
+/// How a feed is ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algo {
+    /// By score.
+    Ranked,
+    /// Newest first.
+    Time,
+}
+
+/// One request for a page.
+#[derive(Clone, Debug)]
+pub struct FeedRequest {
+    /// Whose feed.
+    pub viewer: Id,
+    /// How many posts, 1 to 100.
+    pub limit: usize,
+    /// In which order.
+    pub algo: Algo,
+    /// Whether each post carries its features and weights.
+    pub explain: bool,
+    /// The cursor of the page before, as given out.
+    pub cursor: Option<String>,
+}
+
+/// An id as JSON: a string for UUIDs, a number for 64-bit ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JsonId(pub IdKind, pub Id);
+
+impl Serialize for JsonId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            IdKind::Uuid => serializer.serialize_str(&self.0.format(self.1)),
+            IdKind::U64 => serializer.serialize_u64(u64::try_from(self.1.0).unwrap_or(u64::MAX)),
+        }
+    }
+}
+
+/// Which rung of the ladder answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ServedFrom {
+    /// Ranked anew from the local store.
+    Local,
+    /// A page of a pinned ranking.
+    Cache,
+    /// PostgreSQL's chronological feed.
+    Fallback,
+}
+
+impl ServedFrom {
+    /// The header value and metric label.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Cache => "cache",
+            Self::Fallback => "fallback",
+        }
+    }
+}
+
+/// How fresh an answer is.
+#[derive(Clone, Debug, Serialize)]
+pub struct Freshness {
+    /// Every record up to this time has been applied (RFC 3339, UTC, milliseconds); `null` before the first contact.
+    pub applied_through: Option<String>,
+    /// Now minus that time, in milliseconds; `null` before the first contact.
+    pub staleness_ms: Option<u64>,
+    /// The time the 90-day affinity history is complete through (RFC 3339); `null` when unknown.
+    pub affinity_as_of: Option<String>,
+    /// Names the weights the scores were made with.
+    pub weights_version: String,
+}
+
+/// One page: exactly the JSON of `GET /api/v1/feed`.
+#[derive(Clone, Debug, Serialize)]
+pub struct FeedPage {
+    /// The posts, in order.
+    pub posts: Vec<PagePost>,
+    /// Where the next page starts; `null` at the end.
+    pub cursor: Option<String>,
+    /// Whether there is more behind this page.
+    pub has_more: bool,
+    /// The `now` of the formula, in epoch milliseconds.
+    pub ranked_at: TimestampMs,
+    /// Which rung of the ladder answered.
+    pub served_from: ServedFrom,
+    /// What this answer lacks against a healthy one.
+    pub degraded: Vec<&'static str>,
+    /// How fresh it is.
+    pub freshness: Freshness,
+}
+
+/// One post of a page.
+#[derive(Clone, Debug, Serialize)]
+pub struct PagePost {
+    /// The post.
+    pub id: JsonId,
+    /// Its author.
+    pub author_id: JsonId,
+    /// RFC 3339, UTC, milliseconds.
+    pub created_at: String,
+    /// The score it was ranked by.
+    pub score: f64,
+    /// Which candidate sources brought it: `followed`, `trending`, `affinity`.
+    pub sources: Vec<&'static str>,
+    /// Live rows of `likes`.
+    pub like_count: u64,
+    /// Live rows of `comments`.
+    pub comment_count: u64,
+    /// Whether the viewer's like is among them.
+    pub viewer_liked: bool,
+    /// The terms of the score, when asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explain: Option<Terms>,
+}
+
+/// The terms of one score.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Terms {
+    /// exp(−0.1 · age in hours).
+    pub freshness: f64,
+    /// ln(1 + weighted interactions per impression).
+    pub engagement: f64,
+    /// ln(1 + weighted interactions of viewer and author over 90 days).
+    pub affinity: f64,
+    /// What each term was multiplied with.
+    pub weights: TermWeights,
+}
+
+/// The weights of the three terms.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct TermWeights {
+    /// Weight of freshness.
+    pub freshness: f64,
+    /// Weight of engagement.
+    pub engagement: f64,
+    /// Weight of affinity.
+    pub affinity: f64,
+}
+
+/// Why no page could be given. Mapped to a status in `http::error` alone.
+#[derive(Debug, thiserror::Error)]
+pub enum FeedError {
+    /// The store cannot be read and no other rung of the ladder can answer; try again later.
+    #[error("no source can answer the feed: {0}")]
+    Unavailable(String),
+    /// The cursor was not made by this region, for this viewer, or was altered.
+    #[error("the cursor is not valid")]
+    BadCursor,
+}

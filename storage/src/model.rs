@@ -1,0 +1,483 @@
+//! The vocabulary every crate speaks: ids, events, rows, versions, records, counters.
+//!
+//! Nothing here does IO or reads a clock. Times are UTC milliseconds since 1970 ([`TimestampMs`]).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// UTC milliseconds since 1970-01-01T00:00:00Z.
+pub type TimestampMs = i64;
+/// Whole UTC days since 1970-01-01.
+pub type Day = u16;
+/// Whole hours since 1970-01-01T00:00:00Z.
+pub type Hour = u32;
+
+/// Milliseconds in an hour.
+pub const HOUR_MS: i64 = 3_600_000;
+/// Milliseconds in a UTC day.
+pub const DAY_MS: i64 = 86_400_000;
+
+/// The UTC hour a time falls in; times before 1970 count as hour 0.
+pub fn hour_of(ts: TimestampMs) -> Hour {
+    Hour::try_from(ts.max(0) / HOUR_MS).unwrap_or(Hour::MAX)
+}
+
+/// The UTC day a time falls in; times before 1970 count as day 0.
+pub fn day_of(ts: TimestampMs) -> Day {
+    Day::try_from(ts.max(0) / DAY_MS).unwrap_or(Day::MAX)
+}
+
+/// A user, post or comment id. Orders as a number, whatever kind the deployment uses.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Id(pub u128);
+
+impl fmt::Debug for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Id({:x})", self.0)
+    }
+}
+
+/// Which kind of id a deployment uses (`node.ids`): one choice, fixed at the store's creation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IdKind {
+    /// 128-bit ids, written `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`.
+    Uuid,
+    /// 64-bit unsigned integers, written in decimal.
+    U64,
+}
+
+impl IdKind {
+    /// Bytes an id of this kind takes in a key.
+    pub const fn width(self) -> usize {
+        match self {
+            Self::Uuid => 16,
+            Self::U64 => 8,
+        }
+    }
+
+    /// Reads an id in its canonical text form; `None` when it is of the other kind or malformed.
+    pub fn parse(self, text: &str) -> Option<Id> {
+        match self {
+            Self::Uuid if text.len() == 36 => {
+                uuid::Uuid::try_parse(text).ok().map(|uuid| Id(uuid.as_u128()))
+            }
+            Self::U64 if text.bytes().all(|byte| byte.is_ascii_digit()) => {
+                text.parse::<u64>().ok().map(|number| Id(u128::from(number)))
+            }
+            _ => None,
+        }
+    }
+
+    /// The canonical text form of an id.
+    pub fn format(self, id: Id) -> String {
+        match self {
+            Self::Uuid => uuid::Uuid::from_u128(id.0).to_string(),
+            Self::U64 => id.0.to_string(),
+        }
+    }
+
+    /// The lower-case name used in configuration and on disk.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Uuid => "uuid",
+            Self::U64 => "u64",
+        }
+    }
+}
+
+/// The logical topics a node follows. Their Kafka names are configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[repr(u8)]
+pub enum Topic {
+    /// Client events, keyed by user.
+    Events = 1,
+    /// Change data capture of `posts`.
+    Posts = 2,
+    /// Change data capture of `follows`.
+    Follows = 3,
+    /// Change data capture of `comments`.
+    Comments = 4,
+    /// Change data capture of `likes`.
+    Likes = 5,
+    /// Change data capture of `blocks` (optional topic).
+    Blocks = 6,
+    /// Change data capture of `users` (optional topic).
+    Users = 7,
+}
+
+impl Topic {
+    /// Every topic; a topic's code on disk is its discriminant and never changes.
+    pub const ALL: [Self; 7] = [
+        Self::Events,
+        Self::Posts,
+        Self::Follows,
+        Self::Comments,
+        Self::Likes,
+        Self::Blocks,
+        Self::Users,
+    ];
+
+    /// The code of this topic in keys.
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The topic of a code read from a key.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|topic| topic.code() == code)
+    }
+
+    /// The PostgreSQL table whose changes the topic carries; `None` for `events`.
+    pub const fn table(self) -> Option<&'static str> {
+        match self {
+            Self::Events => None,
+            Self::Posts => Some("posts"),
+            Self::Follows => Some("follows"),
+            Self::Comments => Some("comments"),
+            Self::Likes => Some("likes"),
+            Self::Blocks => Some("blocks"),
+            Self::Users => Some("users"),
+        }
+    }
+
+    /// The name used in labels, configuration keys and messages.
+    pub const fn name(self) -> &'static str {
+        match self.table() {
+            Some(table) => table,
+            None => "events",
+        }
+    }
+}
+
+/// One partition of one topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TopicPartition {
+    /// The logical topic.
+    pub topic: Topic,
+    /// The Kafka partition number.
+    pub partition: u32,
+}
+
+/// What a reader did with a post.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// The post was read.
+    View,
+    /// The post was shown.
+    Impression,
+    /// A like.
+    Like,
+    /// A comment.
+    Comment,
+    /// A share.
+    Share,
+    /// "Show me no more of this".
+    Hide,
+}
+
+/// One client event, validated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Identity for deduplication: the UUID given, or one derived from user, post, action and time.
+    pub event_id: u128,
+    /// When it happened, by the client's clock.
+    pub event_time: TimestampMs,
+    /// Who acted.
+    pub user: Id,
+    /// On which post.
+    pub post: Id,
+    /// Who wrote the post; without it the event never counts for affinity.
+    pub author: Option<Id>,
+    /// What was done.
+    pub action: Action,
+    /// Milliseconds spent on the post.
+    pub dwell_ms: u32,
+}
+
+/// Where a row's version number came from. One kind a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VersionKind {
+    /// `source.lsn`, the position in PostgreSQL's log.
+    Lsn,
+    /// `ts_ms << 14 | offset mod 2^14`, for records that carry no lsn.
+    Time,
+}
+
+/// The version of a CDC row. Compare by [`Version::packed`]; only a strictly higher one changes anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// `kafka.cdc_epoch`, raised by the operator when the database's log starts anew.
+    pub epoch: u8,
+    /// The source of `value`.
+    pub kind: VersionKind,
+    /// 56 bits of log position or time.
+    pub value: u64,
+}
+
+impl Version {
+    /// The largest value a version can hold.
+    pub const MAX_VALUE: u64 = (1 << 56) - 1;
+
+    /// A version from a log position (capped to 56 bits).
+    pub fn from_lsn(epoch: u8, lsn: u64) -> Self {
+        Self { epoch, kind: VersionKind::Lsn, value: lsn.min(Self::MAX_VALUE) }
+    }
+
+    /// A version for a record without a log position: its time, ties broken by its offset.
+    pub fn from_time(epoch: u8, ts: TimestampMs, offset: i64) -> Self {
+        let time = u64::try_from(ts.max(0)).unwrap_or(0).min(Self::MAX_VALUE >> 14);
+        let tie = u64::try_from(offset.max(0)).unwrap_or(0) & 0x3fff;
+        Self { epoch, kind: VersionKind::Time, value: time << 14 | tie }
+    }
+
+    /// 8 bits of epoch above 56 bits of value: the number that rows are compared by.
+    pub fn packed(self) -> u64 {
+        u64::from(self.epoch) << 56 | self.value.min(Self::MAX_VALUE)
+    }
+}
+
+/// A field of a CDC row: its value, or the note that the record did not carry it (TOAST placeholder)
+/// and the value held so far stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field<T> {
+    /// The record carries the value.
+    Known(T),
+    /// The record says "unchanged, not sent".
+    Unchanged,
+}
+
+impl<T: Copy> Field<T> {
+    /// The value carried, or the one held so far.
+    pub fn or(self, held: Option<T>) -> Option<T> {
+        match self {
+            Self::Known(value) => Some(value),
+            Self::Unchanged => held,
+        }
+    }
+}
+
+/// The new state of one row of the application's database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Row {
+    /// `posts(id, user_id, created_at[, deleted_at])`.
+    Post {
+        /// Primary key.
+        id: Id,
+        /// `user_id`.
+        author: Field<Id>,
+        /// When it was written.
+        created_at: Field<TimestampMs>,
+        /// Whether `deleted_at` is set: a soft delete.
+        deleted: Field<bool>,
+    },
+    /// `follows(follower_id, following_id, created_at)`.
+    Follow {
+        /// Who follows.
+        follower: Id,
+        /// Who is followed.
+        following: Id,
+    },
+    /// `comments(id, post_id, user_id, created_at)`.
+    Comment {
+        /// Primary key.
+        id: Id,
+        /// The post commented on.
+        post: Field<Id>,
+    },
+    /// `likes(user_id, post_id, created_at)`.
+    Like {
+        /// Who likes.
+        user: Id,
+        /// What is liked.
+        post: Id,
+    },
+    /// `blocks(blocker_id, blocked_id, created_at)`.
+    Block {
+        /// Who blocks.
+        blocker: Id,
+        /// Who is blocked.
+        blocked: Id,
+    },
+    /// `users(id)`.
+    User {
+        /// Primary key.
+        id: Id,
+    },
+}
+
+/// The primary key of one row: all that a delete may be believed about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RowKey {
+    /// `posts.id`.
+    Post(Id),
+    /// `(follower_id, following_id)`.
+    Follow(Id, Id),
+    /// `comments.id`.
+    Comment(Id),
+    /// `(user_id, post_id)`.
+    Like(Id, Id),
+    /// `(blocker_id, blocked_id)`.
+    Block(Id, Id),
+    /// `users.id`.
+    User(Id),
+}
+
+/// What a CDC record says happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowChange {
+    /// The row is now this (create, update or snapshot read).
+    Upsert(Row),
+    /// The row is gone.
+    Delete(RowKey),
+    /// The whole table was emptied.
+    Truncate,
+}
+
+/// One CDC record, decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cdc {
+    /// Decides against the version held.
+    pub version: Version,
+    /// Commit time in the database (`source.ts_ms`, else the record's).
+    pub commit_time: TimestampMs,
+    /// What happened.
+    pub change: RowChange,
+}
+
+/// What one record asks of the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A client event.
+    Event(Event),
+    /// A row change.
+    Cdc(Cdc),
+    /// Nothing but the offset moves: tombstone, heartbeat, logical message, transaction marker.
+    Nothing,
+}
+
+/// Why a record could not be used. A closed list: these are metric labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeadReason {
+    /// Not JSON, or not an object.
+    Malformed,
+    /// Larger than `kafka.record_max_bytes`.
+    TooLarge,
+    /// A required field is absent.
+    MissingField,
+    /// A field has the wrong type or an unreadable value.
+    BadValue,
+    /// An id of the kind this deployment does not use.
+    BadId,
+    /// `event_time` outside 90 days before to 5 minutes after the record's time, or a version time ahead.
+    TimeOutOfRange,
+    /// An `op` that is none of Debezium's.
+    UnknownOp,
+    /// The record names another table than its topic carries.
+    TableMismatch,
+    /// An unchanged-value placeholder for a row this node has never seen.
+    UnavailableValue,
+}
+
+impl DeadReason {
+    /// The metric label.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::TooLarge => "too_large",
+            Self::MissingField => "missing_field",
+            Self::BadValue => "bad_value",
+            Self::BadId => "bad_id",
+            Self::TimeOutOfRange => "time_out_of_range",
+            Self::UnknownOp => "unknown_op",
+            Self::TableMismatch => "table_mismatch",
+            Self::UnavailableValue => "unavailable_value",
+        }
+    }
+}
+
+/// A record that could not be used, with the reason in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The class of the fault.
+    pub reason: DeadReason,
+    /// What exactly was wrong, for a person.
+    pub detail: String,
+}
+
+/// One Kafka record, decoded or refused, ready for `apply`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Where it stands in the log.
+    pub at: TopicPartition,
+    /// Its offset.
+    pub offset: i64,
+    /// Kafka's record time.
+    pub time: TimestampMs,
+    /// What it asks for, or why it cannot be used.
+    pub outcome: Outcome,
+}
+
+/// A record's decoded meaning, or the record itself with the reason it was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Usable.
+    Change(Change),
+    /// Kept whole as a dead letter.
+    Dead {
+        /// Why.
+        refusal: Refusal,
+        /// The record's key, as it came.
+        key: Option<Vec<u8>>,
+        /// The record's value, as it came.
+        value: Option<Vec<u8>>,
+    },
+}
+
+/// Counts of events about one post in one hour, or of one pair in one day.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Events `view`.
+    pub views: u32,
+    /// Events `impression`.
+    pub impressions: u32,
+    /// Events `like`.
+    pub likes: u32,
+    /// Events `comment`.
+    pub comments: u32,
+    /// Events `share`.
+    pub shares: u32,
+    /// Sum of `dwell_ms`.
+    pub dwell_ms: u64,
+}
+
+impl Counters {
+    /// The counts one event adds. A hide adds none.
+    pub fn of(event: &Event) -> Self {
+        let mut counters = Self { dwell_ms: u64::from(event.dwell_ms), ..Self::default() };
+        match event.action {
+            Action::View => counters.views = 1,
+            Action::Impression => counters.impressions = 1,
+            Action::Like => counters.likes = 1,
+            Action::Comment => counters.comments = 1,
+            Action::Share => counters.shares = 1,
+            Action::Hide => {}
+        }
+        counters
+    }
+
+    /// Adds another count to this one; saturates instead of wrapping.
+    pub fn add(&mut self, other: &Self) {
+        self.views = self.views.saturating_add(other.views);
+        self.impressions = self.impressions.saturating_add(other.impressions);
+        self.likes = self.likes.saturating_add(other.likes);
+        self.comments = self.comments.saturating_add(other.comments);
+        self.shares = self.shares.saturating_add(other.shares);
+        self.dwell_ms = self.dwell_ms.saturating_add(other.dwell_ms);
+    }
+}

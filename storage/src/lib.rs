@@ -6,9 +6,37 @@
 //! It is not a general store: the key space is fixed (see [`key`]), there is one writer, and history outside the
 //! windows that ranking reads is dropped.
 
-pub mod config;
+#![warn(missing_docs)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod apply;
+mod config;
+mod counters;
+mod dedup;
+mod engine;
+mod error;
+mod format;
+mod hot;
+mod inspect;
+pub mod key;
 pub mod model;
-pub mod position;
+mod options;
+mod position;
+pub mod retention;
+mod stats;
+mod store;
+mod value;
+mod view;
+mod viewer;
 
 pub use config::Config;
+pub use counters::{Partial, RowCounts};
+pub use error::{Result, StoreError};
+pub use format::FORMAT;
+pub use hot::{AuthorNo, PostFacts};
 pub use position::{Applied, Position, Stall, StallReason};
+pub use stats::Stats;
+pub use store::{OpenOptions, Store};
+pub use value::{CommentRow, DeadLetter, LinkRow, PostRow};
+pub use view::View;
+pub use viewer::{AFFINITY_DAYS, Viewer};

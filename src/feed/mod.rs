@@ -1,0 +1,141 @@
+//! The read path: view → candidates → filter → score → select → page.
+
+mod candidates;
+mod page;
+mod time;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use edgefeed_storage::model::{Id, TimestampMs};
+use edgefeed_storage::{Store, StoreError, View};
+use edgefeed_sync::Lag;
+
+use crate::metrics;
+use crate::ranking::{self, Config, Ranked, select};
+use crate::trending::TrendingPosts;
+use candidates::Candidates;
+
+pub use page::{
+    Algo, FeedError, FeedPage, FeedRequest, Freshness, JsonId, PagePost, ServedFrom, TermWeights, Terms,
+};
+pub use time::rfc3339;
+
+/// The numbers of the ranking with the name answers give them.
+#[derive(Debug)]
+struct Tuning {
+    config: Config,
+    version: String,
+}
+
+/// Answers feeds from the local store.
+#[derive(Debug)]
+pub struct Feed {
+    store: Arc<Store>,
+    trending: Arc<TrendingPosts>,
+    lag: Arc<Lag>,
+    tuning: ArcSwap<Tuning>,
+}
+
+impl Feed {
+    /// A feed over a store that something else keeps current.
+    pub fn new(store: Arc<Store>, trending: Arc<TrendingPosts>, lag: Arc<Lag>, config: Config) -> Self {
+        let version = config.version();
+        Self { store, trending, lag, tuning: ArcSwap::from_pointee(Tuning { config, version }) }
+    }
+
+    /// One page, ranked anew at `now_ms`. Reads memory, now and then the store; no other machine.
+    pub fn page(&self, request: &FeedRequest, now_ms: TimestampMs) -> Result<FeedPage, FeedError> {
+        let started = Instant::now();
+        let tuning = self.tuning.load();
+        let config = &tuning.config;
+        // Before the view: finding them anew takes the lock that a view holds.
+        let trending = self.trending.at(&self.store, now_ms);
+        let mut view = self.store.view(request.viewer, now_ms)?;
+        let candidates = match request.algo {
+            Algo::Ranked => Candidates::ranked(&mut view, config, &trending, now_ms)?,
+            Algo::Time => Candidates::followed(&mut view, config, now_ms)?,
+        };
+        metrics::candidates(candidates.len(), candidates.removed());
+        let mut posts = candidates.score(&view, config, now_ms);
+        let order = match request.algo {
+            Algo::Ranked => {
+                posts.sort_unstable_by(ranking::by_score);
+                select::space(posts.iter().map(|post| post.author), &config.spacing)
+            }
+            Algo::Time => {
+                posts.sort_unstable_by(ranking::newest_first);
+                (0..posts.len()).collect()
+            }
+        };
+        metrics::ranked(started.elapsed());
+        let has_more = order.len() > request.limit;
+        let shown: Vec<&Ranked> = order.iter().take(request.limit).filter_map(|rank| posts.get(*rank)).collect();
+        Ok(FeedPage {
+            posts: self.fill(&view, &shown, request.explain, config)?,
+            cursor: None,
+            has_more,
+            ranked_at: now_ms,
+            served_from: ServedFrom::Local,
+            degraded: self.degraded(),
+            freshness: self.freshness(&tuning.version, now_ms),
+        })
+    }
+
+    /// The posts of a page with everything an answer says of them.
+    fn fill(&self, view: &View<'_>, shown: &[&Ranked], explain: bool, config: &Config) -> Result<Vec<PagePost>, FeedError> {
+        let kind = self.store.ids();
+        let ids: Vec<Id> = shown.iter().map(|post| post.id).collect();
+        let liked = view.liked(&ids)?;
+        let posts = shown.iter().zip(liked).filter_map(|(ranked, viewer_liked)| {
+            let facts = view.post(ranked.id)?;
+            Some(PagePost {
+                id: JsonId(kind, ranked.id),
+                author_id: JsonId(kind, view.author_id(ranked.author)?),
+                created_at: rfc3339(ranked.created_at),
+                score: ranked.score,
+                sources: ranked.sources.names(),
+                like_count: facts.like_count(),
+                comment_count: facts.comment_count(),
+                viewer_liked,
+                explain: explain.then(|| terms(ranked, config)),
+            })
+        });
+        Ok(posts.collect())
+    }
+
+    fn degraded(&self) -> Vec<&'static str> {
+        if self.lag.caught_up() { Vec::new() } else { vec!["catching_up"] }
+    }
+
+    fn freshness(&self, weights_version: &str, now_ms: TimestampMs) -> Freshness {
+        let through = self.lag.applied_through(now_ms);
+        Freshness {
+            applied_through: through.map(rfc3339),
+            staleness_ms: through.map(|through| u64::try_from(now_ms - through).unwrap_or(0)),
+            // History is what this node has applied itself, so it is as fresh as everything else.
+            affinity_as_of: through.map(rfc3339),
+            weights_version: weights_version.to_owned(),
+        }
+    }
+}
+
+fn terms(ranked: &Ranked, config: &Config) -> Terms {
+    Terms {
+        freshness: ranked.terms.freshness,
+        engagement: ranked.terms.engagement,
+        affinity: ranked.terms.affinity,
+        weights: TermWeights {
+            freshness: config.weight_freshness,
+            engagement: config.weight_engagement,
+            affinity: config.weight_affinity,
+        },
+    }
+}
+
+impl From<StoreError> for FeedError {
+    fn from(error: StoreError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}

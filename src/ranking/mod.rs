@@ -1,0 +1,70 @@
+//! How posts are ordered: pure and synchronous. `now_ms` is an argument; no clock, no IO, no lock.
+//!
+//! The steps of a request, each a file: [`filter`] (what may be shown at all), [`score`] (one number a post),
+//! [`select`] (who stands where), with [`trending`] as a source of its own and [`config`] for every number in it.
+
+pub mod config;
+pub mod filter;
+pub mod score;
+pub mod select;
+pub mod trending;
+
+use edgefeed_storage::model::{Id, TimestampMs};
+use edgefeed_storage::AuthorNo;
+
+pub use config::Config;
+
+/// The candidate sources a post came from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sources(u8);
+
+impl Sources {
+    /// Written by somebody the viewer follows.
+    pub const FOLLOWED: Self = Self(1);
+    /// Among the trending posts.
+    pub const TRENDING: Self = Self(2);
+    /// Written by somebody of high affinity.
+    pub const AFFINITY: Self = Self(4);
+
+    /// Both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The names used in answers, in a fixed order.
+    pub fn names(self) -> Vec<&'static str> {
+        [(Self::FOLLOWED, "followed"), (Self::TRENDING, "trending"), (Self::AFFINITY, "affinity")]
+            .into_iter()
+            .filter(|(source, _)| self.0 & source.0 != 0)
+            .map(|(_, name)| name)
+            .collect()
+    }
+}
+
+/// One post with its score and what it was made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Ranked {
+    /// The post.
+    pub id: Id,
+    /// Its author.
+    pub author: AuthorNo,
+    /// When it was written.
+    pub created_at: TimestampMs,
+    /// Where it came from.
+    pub sources: Sources,
+    /// The three terms, unweighted.
+    pub terms: score::Terms,
+    /// What it is ranked by.
+    pub score: f64,
+}
+
+/// Best first: score, then creation time, then id, all descending. A total order: scores are never NaN.
+pub fn by_score(left: &Ranked, right: &Ranked) -> std::cmp::Ordering {
+    right.score.total_cmp(&left.score).then_with(|| newest_first(left, right))
+}
+
+/// Newest first, ties by id, highest first.
+pub fn newest_first(left: &Ranked, right: &Ranked) -> std::cmp::Ordering {
+    (right.created_at, right.id).cmp(&(left.created_at, left.id))
+}

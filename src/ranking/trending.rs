@@ -1,0 +1,75 @@
+//! Trending: decayed interactions of the hourly buckets a window touches.
+
+use edgefeed_storage::PostFacts;
+use edgefeed_storage::model::{Counters, Hour, Id, TimestampMs, hour_of};
+
+/// A window of trending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Window {
+    /// The last hour.
+    Hour,
+    /// The last 24 hours: the one candidates are taken from.
+    Day,
+    /// The last 7 days.
+    Week,
+}
+
+impl Window {
+    /// Hours the window spans.
+    pub const fn hours(self) -> Hour {
+        match self {
+            Self::Hour => 1,
+            Self::Day => 24,
+            Self::Week => 168,
+        }
+    }
+
+    /// What an hour leaves of a score.
+    pub const fn decay(self) -> f64 {
+        match self {
+            Self::Hour => 0.90,
+            Self::Day => 0.95,
+            Self::Week => 0.98,
+        }
+    }
+
+    /// The first hourly bucket that the window ending at `now_ms` touches.
+    pub fn first_hour(self, now_ms: TimestampMs) -> Hour {
+        hour_of(now_ms - i64::from(self.hours()) * edgefeed_storage::model::HOUR_MS)
+    }
+}
+
+/// A post's standing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Trending {
+    /// The post.
+    pub id: Id,
+    /// When it was written.
+    pub created_at: TimestampMs,
+    /// Its decayed interactions; above 0.
+    pub score: f64,
+}
+
+/// What one hour's events are worth before decay.
+fn worth(counters: &Counters) -> f64 {
+    0.1 * f64::from(counters.views)
+        + 2.0 * f64::from(counters.likes)
+        + 3.0 * f64::from(counters.comments)
+        + 5.0 * f64::from(counters.shares)
+}
+
+/// A post's standing in a window; `None` when no event of the window counts for it.
+pub fn standing(post: &PostFacts, window: Window, now_ms: TimestampMs) -> Option<Trending> {
+    let now = hour_of(now_ms);
+    let score: f64 = post
+        .hours(window.first_hour(now_ms), now)
+        .map(|(hour, counters)| worth(&counters) * window.decay().powf(f64::from(now - hour)))
+        .sum();
+    (score > 0.0).then(|| Trending { id: post.id(), created_at: post.created_at(), score })
+}
+
+/// Best first: score, then creation time, then id, all descending.
+pub fn best_first(left: &Trending, right: &Trending) -> std::cmp::Ordering {
+    let ties = || (right.created_at, right.id).cmp(&(left.created_at, left.id));
+    right.score.total_cmp(&left.score).then_with(ties)
+}

@@ -1,0 +1,200 @@
+//! The one door in: records and their offsets become ONE write.
+//!
+//! Within a batch every change sees the ones before it. Nothing is visible, in the database or in the projection, before
+//! the write succeeded; after a crash the effects and the offset are both there or both not.
+
+mod dead;
+mod events;
+mod pending;
+mod rows;
+mod truncate;
+mod versions;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::config::Config;
+use crate::dedup::Dedup;
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::hot;
+use crate::key::{self, Family, Keys};
+use crate::model::{Change, Outcome, Record, TimestampMs, Topic, TopicPartition};
+use crate::position::{Applied, Position};
+use crate::store::{OpenOptions, Store};
+use crate::value::{self, VersionMark};
+use pending::Pending;
+
+/// How far a record's clock may run ahead of the node's before it is ignored as a clock.
+pub(crate) const CLOCK_SLACK_MS: i64 = 5 * 60_000;
+
+/// The state only `apply` needs: positions, version marks, remembered ids.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    keys: Keys,
+    apply_truncates: bool,
+    positions: BTreeMap<TopicPartition, Position>,
+    versions: BTreeMap<Topic, VersionMark>,
+    stalled: BTreeSet<Topic>,
+    dedup: Dedup,
+    dead_letters: u64,
+    dead_letters_max: u64,
+}
+
+impl Writer {
+    pub(crate) fn load(engine: &Engine, config: &Config, options: OpenOptions) -> Result<Self> {
+        let mut positions = BTreeMap::new();
+        engine.scan_all(Family::Offsets, &[], |key, bytes| {
+            if let Some((at, _)) = key::split_record(key) {
+                positions.insert(at, value::decode(Family::Offsets, bytes)?);
+            }
+            Ok(true)
+        })?;
+        let mut dead_letters = 0;
+        engine.scan_all(Family::DeadLetters, &[], |_, _| {
+            dead_letters += 1;
+            Ok(true)
+        })?;
+        Ok(Self {
+            keys: Keys(options.ids),
+            apply_truncates: options.apply_truncates,
+            positions,
+            versions: versions::load(engine)?,
+            stalled: BTreeSet::new(),
+            dedup: Dedup::new(config.dedup_hours),
+            dead_letters,
+            dead_letters_max: config.dead_letters_max.max(1),
+        })
+    }
+
+    pub(crate) fn positions(&self) -> &BTreeMap<TopicPartition, Position> {
+        &self.positions
+    }
+
+    /// The horizon of a partition of `events`: the first hour whose ids are still remembered.
+    fn first_hour(&self, partition: u32) -> Option<u32> {
+        let position = self.positions.get(&TopicPartition { topic: Topic::Events, partition })?;
+        Some(self.dedup.first_hour(position.watermark))
+    }
+
+    /// Drops the ids of hours that are no longer looked at.
+    pub(crate) fn expire_dedup(&mut self, engine: &Engine) -> Result<()> {
+        let mut batch = rocksdb::WriteBatch::default();
+        let partitions: Vec<u32> =
+            self.positions.keys().filter(|at| at.topic == Topic::Events).map(|at| at.partition).collect();
+        for partition in partitions {
+            let Some(first) = self.first_hour(partition) else { continue };
+            self.dedup.expire(partition, first);
+            batch.delete_range_cf(
+                engine.cf(Family::Dedup)?,
+                key::dedup_bucket(partition, 0),
+                key::dedup_bucket(partition, first),
+            );
+        }
+        engine.write(batch)
+    }
+
+    fn fold(&mut self, engine: &Engine, record: &Record, pending: &mut Pending) -> Result<()> {
+        let topic = record.at.topic;
+        let position = pending.position(record.at).or_else(|| self.positions.get(&record.at)).copied();
+        if position.is_some_and(|position| record.offset < position.next_offset) {
+            *pending.applied.replayed.entry(topic).or_default() += 1;
+            return Ok(());
+        }
+        if self.stalled.contains(&topic) {
+            return Ok(());
+        }
+        let position = next_position(position, record, pending.now_ms);
+        match &record.outcome {
+            Outcome::Dead { refusal, key, value } => {
+                self.bury(engine, record, refusal, key.as_deref(), value.as_deref(), pending)?;
+            }
+            Outcome::Change(Change::Nothing) => *pending.applied.nothing.entry(topic).or_default() += 1,
+            Outcome::Change(Change::Event(event)) => {
+                self.fold_event(engine, record, event, position.watermark, pending)?;
+            }
+            Outcome::Change(Change::Cdc(cdc)) => {
+                if let Some(stall) = self.fold_cdc(engine, record, cdc, pending)? {
+                    self.stalled.insert(topic);
+                    pending.applied.stalls.push(stall);
+                    return Ok(());
+                }
+            }
+        }
+        pending.set_position(record.at, position);
+        Ok(())
+    }
+}
+
+/// The position behind a record.
+fn next_position(before: Option<Position>, record: &Record, now_ms: TimestampMs) -> Position {
+    let clock = record.time.min(now_ms + CLOCK_SLACK_MS);
+    Position {
+        next_offset: record.offset + 1,
+        last_offset: record.offset,
+        last_time: record.time,
+        watermark: before.map_or(clock, |position| position.watermark.max(clock)),
+        marked_from: before.map_or(record.offset, |position| position.marked_from),
+    }
+}
+
+impl Store {
+    /// Applies records of any partitions, each partition's in offset order, in one atomic write.
+    ///
+    /// Records below a partition's stored offset change nothing. A topic that stalls keeps its offset: its records, from
+    /// the one that stalled it on, are left for later. After an error nothing of the batch is in the store; stop, open
+    /// it anew and read again from its positions.
+    pub fn apply(&self, records: &[Record], now_ms: TimestampMs) -> Result<Applied> {
+        let mut writer = self.writer.write();
+        self.clock.advance(now_ms);
+        let writer = &mut *writer;
+        let mut pending = Pending::new(now_ms);
+        for record in records {
+            writer.fold(&self.engine, record, &mut pending)?;
+        }
+        let batch = pending.batch(&self.engine, writer.keys)?;
+        self.engine.write(batch)?;
+        writer.positions.extend(pending.positions());
+        writer.versions.extend(pending.versions());
+        self.project(&pending, now_ms)?;
+        Ok(pending.applied)
+    }
+
+    /// Moves a partition's offset over a stretch of log that holds no record (transaction markers, compacted ends).
+    pub fn advance(&self, at: TopicPartition, next_offset: i64, now_ms: TimestampMs) -> Result<()> {
+        let mut writer = self.writer.write();
+        let Some(position) = writer.positions.get(&at).copied() else { return Ok(()) };
+        if position.next_offset >= next_offset {
+            return Ok(());
+        }
+        let position = Position { next_offset, ..position };
+        let mut pending = Pending::new(now_ms);
+        pending.set_position(at, position);
+        self.engine.write(pending.batch(&self.engine, writer.keys)?)?;
+        writer.positions.insert(at, position);
+        Ok(())
+    }
+
+    /// Kafka's log of a partition now starts at `log_start`: marks below it can meet no reader any more.
+    pub fn forget_below(&self, at: TopicPartition, log_start: i64) -> Result<()> {
+        let mut batch = rocksdb::WriteBatch::default();
+        batch.delete_range_cf(self.engine.cf(Family::Marks)?, key::record(at, 0), key::record(at, log_start.max(0)));
+        self.engine.write(batch)
+    }
+
+    /// Brings the projection and the readers' facts to what was just written.
+    fn project(&self, pending: &Pending, now_ms: TimestampMs) -> Result<()> {
+        let mut loaded = Vec::new();
+        for post in pending.posts_to_load(&self.hot.read()) {
+            loaded.extend(hot::load_post(&self.engine, self.keys, post, now_ms)?);
+        }
+        {
+            let mut hot = self.hot.write();
+            pending.project(&mut hot, loaded);
+            hot.evict(now_ms);
+        }
+        for viewer in pending.touched() {
+            self.viewers.changed(*viewer);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,224 @@
+//! What one batch will do: gathered in memory, then turned into one `WriteBatch` and one change of the projection.
+
+use std::collections::BTreeMap;
+
+use hashbrown::{HashMap, HashSet};
+use rocksdb::WriteBatch;
+
+use super::versions;
+use crate::counters::{self, Latest, Partial, RowCounts};
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::hot::{ACTIVE_HOURS, Hot, LoadedPost};
+use crate::key::{self, Family, Key, Keys};
+use crate::model::{Counters, Day, Hour, Id, TimestampMs, Topic, TopicPartition, hour_of};
+use crate::position::{Applied, Position};
+use crate::value::{self, CommentRow, DeadLetter, LinkRow, PostRow, VersionMark};
+
+/// A pair's day: user, author, arrival day, day of the event.
+type PairDay = (Id, Id, Day, Day);
+
+/// The effects of one batch so far. Later records of the batch read through it.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) now_ms: TimestampMs,
+    pub(super) applied: Applied,
+    positions: BTreeMap<TopicPartition, Position>,
+    versions: BTreeMap<Topic, VersionMark>,
+    /// Ids first met in this batch: where they were met. A handful of partitions each.
+    pub(super) ids: HashMap<u128, Vec<u32>>,
+    pub(super) dedup: Vec<(Key, i64)>,
+    pub(super) marks: Vec<Key>,
+    pub(super) dead: Vec<(Key, DeadLetter)>,
+    pub(super) dead_dropped: Vec<Vec<u8>>,
+    pub(super) posts: HashMap<Id, PostRow>,
+    pub(super) comments: HashMap<Id, CommentRow>,
+    pub(super) links: HashMap<(Family, Key), LinkRow>,
+    /// Index entries: true puts, false deletes.
+    pub(super) index: HashMap<(Family, Key), bool>,
+    pub(super) hides: HashMap<(Id, Id), TimestampMs>,
+    pub(super) viewed: HashMap<(Id, Id), TimestampMs>,
+    pub(super) hours: HashMap<(Id, Hour), Counters>,
+    pub(super) partials: HashMap<PairDay, Partial>,
+    pub(super) counts: HashMap<Id, RowCounts>,
+    /// Posts whose row changed.
+    pub(super) changed_posts: HashSet<Id>,
+    /// Readers whose facts changed.
+    touched: HashSet<Id>,
+}
+
+impl Pending {
+    pub(super) fn new(now_ms: TimestampMs) -> Self {
+        Self {
+            now_ms,
+            applied: Applied::default(),
+            positions: BTreeMap::new(),
+            versions: BTreeMap::new(),
+            ids: HashMap::new(),
+            dedup: Vec::new(),
+            marks: Vec::new(),
+            dead: Vec::new(),
+            dead_dropped: Vec::new(),
+            posts: HashMap::new(),
+            comments: HashMap::new(),
+            links: HashMap::new(),
+            index: HashMap::new(),
+            hides: HashMap::new(),
+            viewed: HashMap::new(),
+            hours: HashMap::new(),
+            partials: HashMap::new(),
+            counts: HashMap::new(),
+            changed_posts: HashSet::new(),
+            touched: HashSet::new(),
+        }
+    }
+
+    pub(super) fn position(&self, at: TopicPartition) -> Option<&Position> {
+        self.positions.get(&at)
+    }
+
+    pub(super) fn set_position(&mut self, at: TopicPartition, position: Position) {
+        self.positions.insert(at, position);
+    }
+
+    pub(super) fn version(&self, topic: Topic) -> Option<&VersionMark> {
+        self.versions.get(&topic)
+    }
+
+    pub(super) fn set_version(&mut self, topic: Topic, mark: VersionMark) {
+        self.versions.insert(topic, mark);
+    }
+
+    pub(super) fn touch(&mut self, viewer: Id) {
+        self.touched.insert(viewer);
+    }
+
+    pub(super) fn add_rows(&mut self, post: Id, likes: i64, comments: i64) {
+        let counts = self.counts.entry(post).or_default();
+        counts.likes += likes;
+        counts.comments += comments;
+    }
+
+    pub(super) fn positions(&self) -> impl Iterator<Item = (TopicPartition, Position)> {
+        self.positions.iter().map(|(at, position)| (*at, *position))
+    }
+
+    pub(super) fn versions(&self) -> impl Iterator<Item = (Topic, VersionMark)> {
+        self.versions.iter().map(|(topic, mark)| (*topic, *mark))
+    }
+
+    pub(super) fn touched(&self) -> impl Iterator<Item = &Id> {
+        self.touched.iter()
+    }
+
+    /// The one write.
+    pub(super) fn batch(&self, engine: &Engine, keys: Keys) -> Result<WriteBatch> {
+        let mut batch = WriteBatch::default();
+        self.write_log(engine, &mut batch)?;
+        self.write_rows(engine, keys, &mut batch)?;
+        self.write_counters(engine, keys, &mut batch)?;
+        Ok(batch)
+    }
+
+    fn write_log(&self, engine: &Engine, batch: &mut WriteBatch) -> Result<()> {
+        let offsets = engine.cf(Family::Offsets)?;
+        for (at, position) in &self.positions {
+            batch.put_cf(offsets, key::partition(*at), value::encode(Family::Offsets, position)?);
+        }
+        let meta = engine.cf(Family::Meta)?;
+        for (topic, mark) in &self.versions {
+            batch.put_cf(meta, versions::mark_key(*topic), value::encode(Family::Meta, mark)?);
+        }
+        let dedup = engine.cf(Family::Dedup)?;
+        for (key, offset) in &self.dedup {
+            batch.put_cf(dedup, key, offset.to_be_bytes());
+        }
+        let marks = engine.cf(Family::Marks)?;
+        for key in &self.marks {
+            batch.put_cf(marks, key, []);
+        }
+        let dead = engine.cf(Family::DeadLetters)?;
+        for (key, letter) in &self.dead {
+            batch.put_cf(dead, key, value::encode(Family::DeadLetters, letter)?);
+        }
+        for key in &self.dead_dropped {
+            batch.delete_cf(dead, key);
+        }
+        Ok(())
+    }
+
+    fn write_rows(&self, engine: &Engine, keys: Keys, batch: &mut WriteBatch) -> Result<()> {
+        let posts = engine.cf(Family::Posts)?;
+        for (id, row) in &self.posts {
+            batch.put_cf(posts, keys.one(*id), value::encode(Family::Posts, row)?);
+        }
+        let comments = engine.cf(Family::Comments)?;
+        for (id, row) in &self.comments {
+            batch.put_cf(comments, keys.one(*id), value::encode(Family::Comments, row)?);
+        }
+        for ((family, key), row) in &self.links {
+            batch.put_cf(engine.cf(*family)?, key, value::encode(*family, row)?);
+        }
+        for ((family, key), put) in &self.index {
+            match put {
+                true => batch.put_cf(engine.cf(*family)?, key, []),
+                false => batch.delete_cf(engine.cf(*family)?, key),
+            }
+        }
+        Ok(())
+    }
+
+    fn write_counters(&self, engine: &Engine, keys: Keys, batch: &mut WriteBatch) -> Result<()> {
+        let hides = engine.cf(Family::Hides)?;
+        for ((user, post), time) in &self.hides {
+            batch.put_cf(hides, keys.two(*user, *post), counters::encode(&Latest(*time)));
+        }
+        let viewed = engine.cf(Family::Viewed)?;
+        for ((user, post), time) in &self.viewed {
+            batch.merge_cf(viewed, keys.two(*user, *post), counters::encode(&Latest(*time)));
+        }
+        let hours = engine.cf(Family::PostHours)?;
+        for ((post, hour), sum) in &self.hours {
+            batch.merge_cf(hours, keys.post_hour(*post, *hour), counters::encode(sum));
+        }
+        let days = engine.cf(Family::UserAuthorDays)?;
+        for ((user, author, arrival, day), sum) in &self.partials {
+            batch.merge_cf(days, keys.user_author_day(*user, *author, *arrival, *day), counters::encode(sum));
+        }
+        let counts = engine.cf(Family::PostCounts)?;
+        for (post, difference) in self.counts.iter().filter(|(_, counts)| **counts != RowCounts::default()) {
+            batch.merge_cf(counts, keys.one(*post), counters::encode(difference));
+        }
+        Ok(())
+    }
+
+    /// Posts the projection lacks and now needs: new ones of authors it holds, and any with an event of late.
+    pub(super) fn posts_to_load(&self, hot: &Hot) -> Vec<Id> {
+        let active = hour_of(self.now_ms).saturating_sub(ACTIVE_HOURS);
+        let mut posts: HashSet<Id> =
+            self.hours.keys().filter(|(_, hour)| *hour >= active).map(|(post, _)| *post).collect();
+        posts.extend(self.changed_posts.iter().filter(|post| {
+            let author = self.posts.get(*post).and_then(PostRow::live).and_then(|(author, _)| hot.number_of(author));
+            author.is_some_and(|author| hot.is_loaded(author))
+        }));
+        posts.into_iter().filter(|post| !hot.has_post(*post)).collect()
+    }
+
+    /// Carries the batch over into the projection. `loaded` are posts read after the write, counters included.
+    pub(super) fn project(&self, hot: &mut Hot, loaded: Vec<(Id, LoadedPost)>) {
+        for ((post, hour), sum) in &self.hours {
+            hot.add_events(*post, *hour, sum);
+        }
+        for (post, counts) in &self.counts {
+            hot.add_rows(*post, counts.likes, counts.comments);
+        }
+        for id in &self.changed_posts {
+            if let Some(row) = self.posts.get(id) {
+                hot.post_changed(*id, row.live());
+            }
+        }
+        for (author, post) in loaded {
+            hot.add_post(author, post);
+        }
+    }
+}

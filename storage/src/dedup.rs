@@ -1,0 +1,149 @@
+//! Which event ids a node remembers: a filter in memory in front of the `dedup` family.
+//!
+//! An id lies in the hour its partition's own record time stood at when it first came. It is looked for in all hours
+//! that began at most `hours` and the running one ago, so it is remembered for at least that long, by every node alike.
+//! Nearly every id is new; the filter says so without touching RocksDB.
+
+use std::collections::BTreeMap;
+use std::hash::BuildHasher;
+
+use fastbloom::BloomFilter;
+use hashbrown::DefaultHashBuilder;
+
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::key::{self, Family};
+use crate::model::{HOUR_MS, Hour, TimestampMs, hour_of};
+
+/// One in this many new ids is looked up for nothing.
+const FALSE_POSITIVE: f64 = 0.01;
+/// Ids the first filter of a bucket is made for; each further one takes four times as many, up to a bound.
+const FIRST_CAPACITY: usize = 1 << 14;
+const LAST_CAPACITY: usize = 1 << 20;
+
+/// Where an id was seen before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// Never, as far as remembered.
+    No,
+    /// In this very partition: a repeat, to be marked.
+    Here,
+    /// Only in another partition: not counted here, but not this partition's repeat.
+    Elsewhere,
+}
+
+/// The ids of one partition's hour, approximately.
+#[derive(Debug)]
+struct Bucket {
+    filters: Vec<BloomFilter>,
+    /// Room left in the last filter.
+    room: usize,
+}
+
+impl Bucket {
+    fn new() -> Self {
+        Self { filters: Vec::new(), room: 0 }
+    }
+
+    fn insert(&mut self, hash: u64) {
+        if self.room == 0 {
+            let capacity = (FIRST_CAPACITY << (2 * self.filters.len().min(3))).min(LAST_CAPACITY);
+            self.filters.push(BloomFilter::with_false_pos(FALSE_POSITIVE).expected_items(capacity));
+            self.room = capacity;
+        }
+        if let Some(filter) = self.filters.last_mut() {
+            filter.insert_hash(hash);
+            self.room -= 1;
+        }
+    }
+
+    fn may_hold(&self, hash: u64) -> bool {
+        self.filters.iter().any(|filter| filter.contains_hash(hash))
+    }
+}
+
+/// The memory of event ids.
+#[derive(Debug)]
+pub(crate) struct Dedup {
+    hours: u32,
+    hasher: DefaultHashBuilder,
+    /// By partition and hour; filled from the store at the first event after a start.
+    buckets: BTreeMap<(u32, Hour), Bucket>,
+    loaded: bool,
+}
+
+impl Dedup {
+    pub(crate) fn new(hours: u32) -> Self {
+        Self { hours: hours.max(1), hasher: DefaultHashBuilder::default(), buckets: BTreeMap::new(), loaded: false }
+    }
+
+    /// How long an id is remembered at least, in milliseconds of record time.
+    pub(crate) fn horizon(&self) -> i64 {
+        i64::from(self.hours) * HOUR_MS
+    }
+
+    /// The first hour that is still looked at when the partition's record time stands at `watermark`.
+    pub(crate) fn first_hour(&self, watermark: TimestampMs) -> Hour {
+        hour_of(watermark - self.horizon())
+    }
+
+    /// Reads what the store remembers, once. `first_hour` tells each partition's horizon.
+    pub(crate) fn load(&mut self, engine: &Engine, first_hour: impl Fn(u32) -> Option<Hour>) -> Result<()> {
+        if self.loaded {
+            return Ok(());
+        }
+        engine.scan_all(Family::Dedup, &[], |key, _| {
+            if let Some((partition, hour, id)) = key::split_dedup(key) {
+                if first_hour(partition).is_some_and(|first| hour >= first) {
+                    self.remember(partition, hour, id);
+                }
+            }
+            Ok(true)
+        })?;
+        self.loaded = true;
+        Ok(())
+    }
+
+    fn hash(&self, id: u128) -> u64 {
+        self.hasher.hash_one(id)
+    }
+
+    /// Notes an id that the running batch writes.
+    pub(crate) fn remember(&mut self, partition: u32, hour: Hour, id: u128) {
+        let hash = self.hash(id);
+        self.buckets.entry((partition, hour)).or_insert_with(Bucket::new).insert(hash);
+    }
+
+    /// Whether the store remembers an id. Ids of the running batch are the caller's to know.
+    pub(crate) fn seen(
+        &self,
+        engine: &Engine,
+        partition: u32,
+        id: u128,
+        first_hour: impl Fn(u32) -> Option<Hour>,
+    ) -> Result<Seen> {
+        let hash = self.hash(id);
+        let mut elsewhere = false;
+        for (&(other, hour), bucket) in &self.buckets {
+            if !bucket.may_hold(hash) || first_hour(other).is_none_or(|first| hour < first) {
+                continue;
+            }
+            if engine.get(Family::Dedup, &key::dedup(other, hour, id))?.is_some() {
+                if other == partition {
+                    return Ok(Seen::Here);
+                }
+                elsewhere = true;
+            }
+        }
+        Ok(if elsewhere { Seen::Elsewhere } else { Seen::No })
+    }
+
+    /// Forgets a partition's hours below `first`; returns them, so that their keys can be dropped too.
+    pub(crate) fn expire(&mut self, partition: u32, first: Hour) -> Vec<Hour> {
+        let old: Vec<Hour> = self.buckets.range((partition, 0)..(partition, first)).map(|(&(_, hour), _)| hour).collect();
+        for hour in &old {
+            self.buckets.remove(&(partition, *hour));
+        }
+        old
+    }
+}

@@ -1,0 +1,163 @@
+//! RocksDB behind the key space: single reads, prefix scans, batches. Knows families and keys, not their meaning.
+
+use std::path::Path;
+
+use rocksdb::{Cache, ColumnFamily, DB, DBPinnableSlice, Direction, IteratorMode, ReadOptions, Snapshot, WriteBatch};
+
+use crate::error::{Result, StoreError};
+use crate::key::{Family, Key};
+use crate::options::{self, Budget};
+use crate::retention::{Clock, Retention};
+
+/// An open database.
+pub(crate) struct Engine {
+    db: DB,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("path", &self.db.path()).finish()
+    }
+}
+
+impl Engine {
+    pub(crate) fn open(path: &Path, budget: &Budget, retention: Retention, clock: &Clock) -> Result<Self> {
+        let cache = Cache::new_lru_cache(budget.cache_bytes);
+        let families = options::families(budget, &cache, retention, clock);
+        match DB::open_cf_descriptors(&options::database(budget, &cache), path, families) {
+            Ok(db) => Ok(Self { db }),
+            Err(error) if is_lock(&error) => Err(StoreError::Held { dir: path.to_owned() }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(crate) fn cf(&self, family: Family) -> Result<&ColumnFamily> {
+        self.db.cf_handle(family.name()).ok_or_else(|| StoreError::NotAStore {
+            dir: self.db.path().to_owned(),
+            detail: format!("no column family {}", family.name()),
+        })
+    }
+
+    pub(crate) fn get(&self, family: Family, key: &Key) -> Result<Option<DBPinnableSlice<'_>>> {
+        Ok(self.db.get_pinned_cf(self.cf(family)?, key)?)
+    }
+
+    /// Reads several keys of one family at once.
+    pub(crate) fn get_many(&self, family: Family, keys: &[Key]) -> Result<Vec<Option<DBPinnableSlice<'_>>>> {
+        let cf = self.cf(family)?;
+        let values = self.db.batched_multi_get_cf(cf, keys, false);
+        values.into_iter().map(|value| value.map_err(StoreError::from)).collect()
+    }
+
+    /// Visits every entry whose key starts with `prefix`, in key order, until `visit` returns false.
+    pub(crate) fn scan(
+        &self,
+        family: Family,
+        prefix: &Key,
+        visit: impl FnMut(&[u8], &[u8]) -> Result<bool>,
+    ) -> Result<()> {
+        walk(&self.db, self.cf(family)?, prefix, prefix, visit, ReadOptions::default())
+    }
+
+    /// As [`Engine::scan`], from `start` on (which lies at or above `prefix`).
+    pub(crate) fn scan_from(
+        &self,
+        family: Family,
+        prefix: &Key,
+        start: &Key,
+        visit: impl FnMut(&[u8], &[u8]) -> Result<bool>,
+    ) -> Result<()> {
+        walk(&self.db, self.cf(family)?, prefix, start, visit, ReadOptions::default())
+    }
+
+    pub(crate) fn snapshot(&self) -> Snap<'_> {
+        Snap { engine: self, snapshot: self.db.snapshot() }
+    }
+
+    pub(crate) fn write(&self, batch: WriteBatch) -> Result<()> {
+        Ok(self.db.write(batch)?)
+    }
+
+    pub(crate) fn sync_wal(&self) -> Result<()> {
+        Ok(self.db.flush_wal(true)?)
+    }
+
+    pub(crate) fn property(&self, family: Family, name: &str) -> Result<u64> {
+        Ok(self.db.property_int_value_cf(self.cf(family)?, name)?.unwrap_or(0))
+    }
+
+    /// Writes the memtables out and waits until compaction has nothing left to do.
+    pub(crate) fn settle(&self) -> Result<()> {
+        for family in Family::ALL {
+            let cf = self.cf(family)?;
+            self.db.flush_cf(cf)?;
+            self.db.compact_range_cf(cf, None::<&[u8]>, None::<&[u8]>);
+        }
+        Ok(())
+    }
+}
+
+/// The database as it was at one moment.
+pub(crate) struct Snap<'a> {
+    engine: &'a Engine,
+    snapshot: Snapshot<'a>,
+}
+
+impl Snap<'_> {
+    pub(crate) fn scan(
+        &self,
+        family: Family,
+        prefix: &Key,
+        visit: impl FnMut(&[u8], &[u8]) -> Result<bool>,
+    ) -> Result<()> {
+        let mut options = ReadOptions::default();
+        options.set_snapshot(&self.snapshot);
+        walk(&self.engine.db, self.engine.cf(family)?, prefix, prefix, visit, options)
+    }
+}
+
+fn walk(
+    db: &DB,
+    cf: &ColumnFamily,
+    prefix: &Key,
+    start: &Key,
+    mut visit: impl FnMut(&[u8], &[u8]) -> Result<bool>,
+    mut options: ReadOptions,
+) -> Result<()> {
+    if let Some(bound) = prefix.successor() {
+        options.set_iterate_upper_bound(bound.as_ref());
+    }
+    let mut entries = db.raw_iterator_cf_opt(cf, options);
+    entries.seek(start);
+    while let Some((key, value)) = entries.item() {
+        if !visit(key, value)? {
+            return Ok(());
+        }
+        entries.next();
+    }
+    Ok(entries.status()?)
+}
+
+/// Every entry of a family from `start` on; for jobs, not for requests.
+impl Engine {
+    pub(crate) fn scan_all(
+        &self,
+        family: Family,
+        start: &[u8],
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<bool>,
+    ) -> Result<()> {
+        let mode = IteratorMode::From(start, Direction::Forward);
+        for entry in self.db.iterator_cf(self.cf(family)?, mode) {
+            let (key, value) = entry?;
+            if !visit(&key, &value)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// RocksDB reports a held lock as an IO error that names its LOCK file.
+fn is_lock(error: &rocksdb::Error) -> bool {
+    error.kind() == rocksdb::ErrorKind::IOError && error.as_ref().contains("LOCK")
+}

@@ -1,0 +1,238 @@
+//! How the projection changes: interning, inserting, counting, evicting.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{AUTHOR_POSTS_MAX, ACTIVE_HOURS, AuthorNo, AuthorSlot, Hot, HourCounts, LoadedPost, PostFacts};
+use crate::model::{Counters, Hour, Id, TimestampMs, hour_of};
+use crate::retention::POST_HOURS_KEPT;
+
+/// Memory of a post with its map entry, without its hours.
+const POST_BYTES: usize = size_of::<Option<PostFacts>>() + 40;
+/// Memory of an author with its map entry, without its posts.
+const AUTHOR_BYTES: usize = size_of::<AuthorSlot>() + 40;
+const HOUR_BYTES: usize = size_of::<HourCounts>();
+const LISTED_BYTES: usize = size_of::<(TimestampMs, u32)>();
+
+impl Hot {
+    /// The number of an author, given out at first sight.
+    pub(crate) fn intern(&mut self, author: Id) -> AuthorNo {
+        if let Some(number) = self.author_numbers.get(&author) {
+            return *number;
+        }
+        let number = AuthorNo(u32::try_from(self.authors.len()).unwrap_or(u32::MAX));
+        self.authors.push(AuthorSlot { id: author, loaded: false, used: AtomicBool::new(true), posts: Vec::new() });
+        self.author_numbers.insert(author, number);
+        self.bytes += AUTHOR_BYTES;
+        number
+    }
+
+    /// Puts an author's posts in place (newest first, as loaded) and marks the author loaded.
+    pub(crate) fn put_author(&mut self, author: Id, posts: Vec<LoadedPost>) {
+        let number = self.intern(author);
+        let listed: Vec<(TimestampMs, u32)> =
+            posts.into_iter().map(|post| (post.created_at, self.put_post(number, post))).collect();
+        self.bytes += listed.len() * LISTED_BYTES;
+        let slot = &mut self.authors[number.0 as usize];
+        self.bytes -= slot.posts.len() * LISTED_BYTES;
+        slot.posts = listed;
+        slot.loaded = true;
+        slot.used.store(true, Ordering::Relaxed);
+    }
+
+    /// Puts one post in place, instead of what was known of it. Returns its slot.
+    pub(crate) fn put_post(&mut self, author: AuthorNo, post: LoadedPost) -> u32 {
+        let hours = post.hours.len() * HOUR_BYTES;
+        let facts = PostFacts {
+            id: post.id,
+            author,
+            created_at: post.created_at,
+            likes: post.counts.likes,
+            comments: post.counts.comments,
+            hours: post.hours,
+        };
+        self.bytes += hours;
+        if let Some(slot) = self.post_numbers.get(&post.id) {
+            if let Some(old) = self.posts[*slot as usize].replace(facts) {
+                self.bytes -= old.hours.len() * HOUR_BYTES;
+            }
+            return *slot;
+        }
+        self.bytes += POST_BYTES;
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.posts.push(None);
+            u32::try_from(self.posts.len() - 1).unwrap_or(u32::MAX)
+        });
+        self.posts[slot as usize] = Some(facts);
+        self.post_numbers.insert(post.id, slot);
+        slot
+    }
+
+    /// A row of `posts` changed: it is now live with this author and time, or not there for readers. A post that is not
+    /// here stays away; see [`Hot::add_post`].
+    pub(crate) fn post_changed(&mut self, id: Id, live: Option<(Id, TimestampMs)>) {
+        self.unlist(id);
+        let Some((author, created_at)) = live else {
+            self.drop_post(id);
+            return;
+        };
+        let number = self.intern(author);
+        let Some(&slot) = self.post_numbers.get(&id) else { return };
+        if let Some(facts) = &mut self.posts[slot as usize] {
+            facts.author = number;
+            facts.created_at = created_at;
+        }
+        if self.is_loaded(number) {
+            self.list(number, created_at, id, slot);
+        }
+    }
+
+    /// Takes in one post read from the store.
+    pub(crate) fn add_post(&mut self, author: Id, post: LoadedPost) {
+        let (id, created_at) = (post.id, post.created_at);
+        let number = self.intern(author);
+        let slot = self.put_post(number, post);
+        self.unlist(id);
+        if self.is_loaded(number) {
+            self.list(number, created_at, id, slot);
+        }
+    }
+
+    /// Takes a post out of its author's list.
+    fn unlist(&mut self, id: Id) {
+        let Some(&slot) = self.post_numbers.get(&id) else { return };
+        let Some(author) = self.slot(slot as usize).map(PostFacts::author) else { return };
+        let posts = &mut self.authors[author.0 as usize].posts;
+        if let Some(at) = posts.iter().position(|(_, listed)| *listed == slot) {
+            posts.remove(at);
+            self.bytes -= LISTED_BYTES;
+        }
+    }
+
+    fn list(&mut self, author: AuthorNo, created_at: TimestampMs, id: Id, slot: u32) {
+        let order = |listed: &(TimestampMs, u32)| {
+            let other = self.slot(listed.1 as usize).map_or(Id(0), PostFacts::id);
+            (created_at, id).cmp(&(listed.0, other))
+        };
+        let posts = &self.authors[author.0 as usize].posts;
+        let at = posts.binary_search_by(order).unwrap_or_else(|at| at);
+        if at >= AUTHOR_POSTS_MAX {
+            return;
+        }
+        let posts = &mut self.authors[author.0 as usize].posts;
+        posts.insert(at, (created_at, slot));
+        self.bytes += LISTED_BYTES;
+        if posts.len() > AUTHOR_POSTS_MAX {
+            posts.pop();
+            self.bytes -= LISTED_BYTES;
+        }
+    }
+
+    fn drop_post(&mut self, id: Id) {
+        let Some(slot) = self.post_numbers.remove(&id) else { return };
+        if let Some(facts) = self.posts[slot as usize].take() {
+            self.bytes -= POST_BYTES + facts.hours.len() * HOUR_BYTES;
+        }
+        self.free.push(slot);
+    }
+
+    /// Whether a post is here.
+    pub(crate) fn has_post(&self, id: Id) -> bool {
+        self.post_numbers.contains_key(&id)
+    }
+
+    /// Adds to the row counts of a post, if it is here.
+    pub(crate) fn add_rows(&mut self, id: Id, likes: i64, comments: i64) {
+        let Some(&slot) = self.post_numbers.get(&id) else { return };
+        if let Some(facts) = &mut self.posts[slot as usize] {
+            facts.likes += likes;
+            facts.comments += comments;
+        }
+    }
+
+    /// Adds events to an hour of a post, if it is here.
+    pub(crate) fn add_events(&mut self, id: Id, hour: Hour, counters: &Counters) {
+        let Some(&slot) = self.post_numbers.get(&id) else { return };
+        let Some(facts) = &mut self.posts[slot as usize] else { return };
+        let at = match facts.hours.binary_search_by_key(&hour, |counts| counts.hour) {
+            Ok(at) => at,
+            Err(at) => {
+                facts.hours.insert(at, HourCounts::new(hour, &Counters::default()));
+                self.bytes += HOUR_BYTES;
+                at
+            }
+        };
+        facts.hours[at].add(counters);
+    }
+
+    /// Drops authors not read lately until the budget holds. Posts that trending may need stay.
+    pub(crate) fn evict(&mut self, now_ms: TimestampMs) {
+        if self.authors.len().saturating_mul(AUTHOR_BYTES) > self.budget {
+            // Only a stream of ever new authors comes here: start over rather than grow without bound.
+            *self = Self::new(self.budget, self.generation.wrapping_add(1));
+            return;
+        }
+        let active = hour_of(now_ms).saturating_sub(ACTIVE_HOURS);
+        let mut steps = self.authors.len() * 2;
+        while self.bytes > self.budget && steps > 0 {
+            steps -= 1;
+            let at = self.hand % self.authors.len();
+            self.hand = at + 1;
+            let slot = &mut self.authors[at];
+            if slot.loaded && !slot.used.swap(false, Ordering::Relaxed) {
+                self.unload(at, active);
+            }
+        }
+    }
+
+    fn unload(&mut self, author: usize, active: Hour) {
+        let slot = &mut self.authors[author];
+        slot.loaded = false;
+        let posts = std::mem::take(&mut slot.posts);
+        self.bytes -= posts.len() * LISTED_BYTES;
+        for (_, slot) in posts {
+            let idle = self.slot(slot as usize).filter(|facts| !facts.active_since(active)).map(PostFacts::id);
+            if let Some(id) = idle {
+                self.drop_post(id);
+            }
+        }
+    }
+
+    /// Forgets what has left every window, over a range of slots: posts past their age, hours past theirs.
+    /// Returns whether there are slots behind the range.
+    pub(crate) fn age(&mut self, slots: std::ops::Range<usize>, now_ms: TimestampMs) -> bool {
+        let oldest = now_ms - super::POST_AGE_KEPT_MS;
+        let hour = hour_of(now_ms);
+        let end = slots.end.min(self.posts.len());
+        for slot in slots.start..end {
+            let Some(facts) = &mut self.posts[slot] else { continue };
+            let before = facts.hours.len();
+            facts.hours.retain(|counts| counts.hour.saturating_add(POST_HOURS_KEPT) >= hour);
+            self.bytes -= (before - facts.hours.len()) * HOUR_BYTES;
+            if facts.created_at < oldest && !facts.active_since(hour.saturating_sub(ACTIVE_HOURS)) {
+                let id = facts.id;
+                self.unlist(id);
+                self.drop_post(id);
+            }
+        }
+        end < self.posts.len()
+    }
+}
+
+impl HourCounts {
+    pub(super) fn new(hour: Hour, counters: &Counters) -> Self {
+        Self {
+            hour,
+            views: counters.views,
+            impressions: counters.impressions,
+            likes: counters.likes,
+            comments: counters.comments,
+            shares: counters.shares,
+        }
+    }
+
+    fn add(&mut self, counters: &Counters) {
+        let mut sum = self.counters();
+        sum.add(counters);
+        *self = Self::new(self.hour, &sum);
+    }
+}

@@ -1,0 +1,140 @@
+//! Reads into the projection: one post, one author, or everything at once after a start.
+
+use hashbrown::HashMap;
+
+use super::{ACTIVE_HOURS, AUTHOR_POSTS_MAX, Hot, HourCounts, POST_AGE_KEPT_MS};
+use crate::counters::{self, RowCounts};
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::key::{Family, Keys};
+use crate::model::{Hour, Id, TimestampMs, hour_of};
+use crate::retention::POST_HOURS_KEPT;
+use crate::value::{self, PostRow};
+
+/// One post as the store has it.
+#[derive(Debug)]
+pub(crate) struct LoadedPost {
+    pub(crate) id: Id,
+    pub(crate) created_at: TimestampMs,
+    pub(crate) counts: RowCounts,
+    pub(crate) hours: Vec<HourCounts>,
+}
+
+/// Reads a post of known creation time.
+fn read_post(engine: &Engine, keys: Keys, id: Id, created_at: TimestampMs, now_ms: TimestampMs) -> Result<LoadedPost> {
+    let counts = match engine.get(Family::PostCounts, &keys.one(id))? {
+        Some(bytes) => counters::decode(Family::PostCounts, &bytes)?,
+        None => RowCounts::default(),
+    };
+    let mut hours = Vec::new();
+    let oldest = hour_of(now_ms).saturating_sub(POST_HOURS_KEPT);
+    engine.scan_from(Family::PostHours, &keys.one(id), &keys.post_hour(id, oldest), |key, bytes| {
+        hours.extend(read_hour(keys, key, bytes)?.map(|(_, counts)| counts));
+        Ok(true)
+    })?;
+    hours.shrink_to_fit();
+    Ok(LoadedPost { id, created_at, counts, hours })
+}
+
+fn read_hour(keys: Keys, key: &[u8], bytes: &[u8]) -> Result<Option<(Id, HourCounts)>> {
+    let Some(([post], rest)) = keys.split::<1>(key) else { return Ok(None) };
+    let Some(hour) = rest.first_chunk::<4>() else { return Ok(None) };
+    let counts = counters::decode(Family::PostHours, bytes)?;
+    Ok(Some((post, HourCounts::new(Hour::from_be_bytes(*hour), &counts))))
+}
+
+/// Reads a live post and its author; `None` when there is none.
+pub(crate) fn load_post(engine: &Engine, keys: Keys, id: Id, now_ms: TimestampMs) -> Result<Option<(Id, LoadedPost)>> {
+    let Some(bytes) = engine.get(Family::Posts, &keys.one(id))? else { return Ok(None) };
+    let row: PostRow = value::decode(Family::Posts, &bytes)?;
+    let Some((author, created_at)) = row.live() else { return Ok(None) };
+    Ok(Some((author, read_post(engine, keys, id, created_at, now_ms)?)))
+}
+
+/// Reads an author's newest posts.
+pub(crate) fn load_author(engine: &Engine, keys: Keys, author: Id, now_ms: TimestampMs) -> Result<Vec<LoadedPost>> {
+    let mut found = Vec::new();
+    engine.scan(Family::AuthorPosts, &keys.one(author), |key, _| {
+        if let Some((_, created_at, post)) = keys.split_author_post(key) {
+            if created_at < now_ms - POST_AGE_KEPT_MS {
+                return Ok(false);
+            }
+            found.push((post, created_at));
+        }
+        Ok(found.len() < AUTHOR_POSTS_MAX)
+    })?;
+    found.into_iter().map(|(post, created_at)| read_post(engine, keys, post, created_at, now_ms)).collect()
+}
+
+impl Hot {
+    /// Reads everything that fits, in three sequential passes: far cheaper than author by author. The caller keeps
+    /// `apply` out meanwhile.
+    pub(crate) fn load_all(engine: &Engine, keys: Keys, budget: usize, generation: u32, now_ms: TimestampMs) -> Result<Self> {
+        let mut hot = Self::new(budget, generation);
+        let mut hours = read_all_hours(engine, keys, now_ms)?;
+        let mut author: Option<(Id, Vec<LoadedPost>)> = None;
+        engine.scan_all(Family::AuthorPosts, &[], |key, _| {
+            let Some((id, created_at, post)) = keys.split_author_post(key) else { return Ok(true) };
+            if author.as_ref().is_none_or(|(current, _)| *current != id) {
+                if let Some((id, posts)) = author.replace((id, Vec::new())) {
+                    hot.put_author(id, posts);
+                }
+            }
+            let Some((_, posts)) = &mut author else { return Ok(true) };
+            if created_at >= now_ms - POST_AGE_KEPT_MS && posts.len() < AUTHOR_POSTS_MAX {
+                let hours = hours.remove(&post).unwrap_or_default();
+                posts.push(LoadedPost { id: post, created_at, counts: RowCounts::default(), hours });
+            }
+            Ok(hot.bytes < budget)
+        })?;
+        // The last author; incomplete, and so left to be loaded when asked for, where the budget cut the pass short.
+        if let Some((id, posts)) = author.filter(|_| hot.bytes < budget) {
+            hot.put_author(id, posts);
+        }
+        hot.load_counts(engine, keys)?;
+        hot.load_active(engine, keys, hours, now_ms)?;
+        Ok(hot)
+    }
+
+    fn load_counts(&mut self, engine: &Engine, keys: Keys) -> Result<()> {
+        engine.scan_all(Family::PostCounts, &[], |key, bytes| {
+            if let Some(([post], _)) = keys.split::<1>(key) {
+                let counts: RowCounts = counters::decode(Family::PostCounts, bytes)?;
+                self.add_rows(post, counts.likes, counts.comments);
+            }
+            Ok(true)
+        })
+    }
+
+    /// Posts that no author brought but that have events of late.
+    fn load_active(
+        &mut self,
+        engine: &Engine,
+        keys: Keys,
+        hours: HashMap<Id, Vec<HourCounts>>,
+        now_ms: TimestampMs,
+    ) -> Result<()> {
+        let active = hour_of(now_ms).saturating_sub(ACTIVE_HOURS);
+        for (post, hours) in hours {
+            let recent = hours.last().is_some_and(|counts| counts.hour >= active);
+            if recent && !self.has_post(post) {
+                if let Some((author, loaded)) = load_post(engine, keys, post, now_ms)? {
+                    self.add_post(author, loaded);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read_all_hours(engine: &Engine, keys: Keys, now_ms: TimestampMs) -> Result<HashMap<Id, Vec<HourCounts>>> {
+    let oldest = hour_of(now_ms).saturating_sub(POST_HOURS_KEPT);
+    let mut hours: HashMap<Id, Vec<HourCounts>> = HashMap::new();
+    engine.scan_all(Family::PostHours, &[], |key, bytes| {
+        if let Some((post, counts)) = read_hour(keys, key, bytes)?.filter(|(_, counts)| counts.hour >= oldest) {
+            hours.entry(post).or_insert_with(|| Vec::with_capacity(2)).push(counts);
+        }
+        Ok(true)
+    })?;
+    Ok(hours)
+}

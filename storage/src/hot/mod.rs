@@ -1,0 +1,202 @@
+//! The hot projection: what ranking reads of posts, in memory and bounded by bytes.
+//!
+//! Per author the newest posts, per post its row counts and hourly counters, ids interned to small ordinals. It holds
+//! no truth: an author is loaded from the store when first asked for ([`load`]), kept current by `apply` ([`change`])
+//! and dropped again when memory runs short. A request would otherwise cost hundreds of point reads.
+
+mod change;
+mod load;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use hashbrown::HashMap;
+
+use crate::model::{Counters, DAY_MS, HOUR_MS, Hour, Id, TimestampMs};
+
+pub(crate) use load::{LoadedPost, load_author, load_post};
+
+/// The oldest posts any candidate source looks at, with an hour's margin.
+pub(crate) const POST_AGE_KEPT_MS: i64 = 14 * DAY_MS + HOUR_MS;
+/// The newest posts of one author that are kept.
+pub(crate) const AUTHOR_POSTS_MAX: usize = 2_000;
+/// A post with an event in this many hours stays in memory, whoever wrote it: trending looks at all of them.
+pub(crate) const ACTIVE_HOURS: u32 = 24;
+
+/// An author's number in the projection. Valid within one generation of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AuthorNo(pub(crate) u32);
+
+impl From<u32> for AuthorNo {
+    /// For tests of what orders authors; a store gives its numbers out itself.
+    fn from(number: u32) -> Self {
+        Self(number)
+    }
+}
+
+/// Events about one post in one hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HourCounts {
+    pub(crate) hour: Hour,
+    pub(crate) views: u32,
+    pub(crate) impressions: u32,
+    pub(crate) likes: u32,
+    pub(crate) comments: u32,
+    pub(crate) shares: u32,
+}
+
+impl HourCounts {
+    fn counters(&self) -> Counters {
+        Counters {
+            views: self.views,
+            impressions: self.impressions,
+            likes: self.likes,
+            comments: self.comments,
+            shares: self.shares,
+            // Nothing that reads the projection asks for dwell time: the store has it.
+            dwell_ms: 0,
+        }
+    }
+}
+
+/// What is known of one post.
+#[derive(Debug)]
+pub struct PostFacts {
+    id: Id,
+    author: AuthorNo,
+    created_at: TimestampMs,
+    likes: i64,
+    comments: i64,
+    /// By hour, ascending.
+    hours: Vec<HourCounts>,
+}
+
+impl PostFacts {
+    /// The post.
+    pub fn id(&self) -> Id {
+        self.id
+    }
+
+    /// Its author's number.
+    pub fn author(&self) -> AuthorNo {
+        self.author
+    }
+
+    /// When it was written.
+    pub fn created_at(&self) -> TimestampMs {
+        self.created_at
+    }
+
+    /// Live rows of `likes`.
+    pub fn like_count(&self) -> u64 {
+        u64::try_from(self.likes).unwrap_or(0)
+    }
+
+    /// Live rows of `comments`.
+    pub fn comment_count(&self) -> u64 {
+        u64::try_from(self.comments).unwrap_or(0)
+    }
+
+    /// The hourly counters from hour `first` to hour `last`, both included, ascending. `dwell_ms` is not kept here.
+    pub fn hours(&self, first: Hour, last: Hour) -> impl Iterator<Item = (Hour, Counters)> + '_ {
+        self.hours
+            .iter()
+            .filter(move |counts| (first..=last).contains(&counts.hour))
+            .map(|counts| (counts.hour, counts.counters()))
+    }
+
+    fn active_since(&self, first: Hour) -> bool {
+        self.hours.last().is_some_and(|counts| counts.hour >= first)
+    }
+}
+
+/// One author's place in the projection.
+#[derive(Debug)]
+struct AuthorSlot {
+    id: Id,
+    /// Whether `posts` is all the store has (within age and number).
+    loaded: bool,
+    /// Read since the eviction hand passed.
+    used: AtomicBool,
+    /// Newest first, ties by id, highest first.
+    posts: Vec<(TimestampMs, u32)>,
+}
+
+/// The projection. Readers share it under a lock; `apply` is its one writer.
+#[derive(Debug)]
+pub(crate) struct Hot {
+    generation: u32,
+    budget: usize,
+    bytes: usize,
+    author_numbers: HashMap<Id, AuthorNo>,
+    authors: Vec<AuthorSlot>,
+    post_numbers: HashMap<Id, u32>,
+    posts: Vec<Option<PostFacts>>,
+    free: Vec<u32>,
+    hand: usize,
+}
+
+impl Hot {
+    pub(crate) fn new(budget: usize, generation: u32) -> Self {
+        Self {
+            generation,
+            budget,
+            bytes: 0,
+            author_numbers: HashMap::new(),
+            authors: Vec::new(),
+            post_numbers: HashMap::new(),
+            posts: Vec::new(),
+            free: Vec::new(),
+            hand: 0,
+        }
+    }
+
+    /// Counts up whenever author numbers are given out anew.
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// Bytes held, by estimate.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Posts held.
+    pub(crate) fn post_count(&self) -> usize {
+        self.post_numbers.len()
+    }
+
+    /// One past the highest slot ever used; see [`Hot::slot`].
+    pub(crate) fn slots(&self) -> usize {
+        self.posts.len()
+    }
+
+    /// The post in a slot, if any: for passes over everything.
+    pub(crate) fn slot(&self, slot: usize) -> Option<&PostFacts> {
+        self.posts.get(slot)?.as_ref()
+    }
+
+    pub(crate) fn post(&self, id: Id) -> Option<&PostFacts> {
+        self.slot(*self.post_numbers.get(&id)? as usize)
+    }
+
+    pub(crate) fn author_id(&self, author: AuthorNo) -> Option<Id> {
+        Some(self.authors.get(author.0 as usize)?.id)
+    }
+
+    pub(crate) fn number_of(&self, author: Id) -> Option<AuthorNo> {
+        self.author_numbers.get(&author).copied()
+    }
+
+    pub(crate) fn is_loaded(&self, author: AuthorNo) -> bool {
+        self.authors.get(author.0 as usize).is_some_and(|slot| slot.loaded)
+    }
+
+    /// An author's posts, newest first. Empty for one that is not loaded.
+    pub(crate) fn posts_of(&self, author: AuthorNo) -> impl Iterator<Item = &PostFacts> {
+        let slot = self.authors.get(author.0 as usize).filter(|slot| slot.loaded);
+        if let Some(slot) = slot {
+            slot.used.store(true, Ordering::Relaxed);
+        }
+        slot.into_iter().flat_map(|slot| &slot.posts).filter_map(|(_, post)| self.slot(*post as usize))
+    }
+}

@@ -1,0 +1,99 @@
+//! The store: opens the directory, owns the database, the projection and the writer.
+
+use std::collections::BTreeMap;
+
+use parking_lot::RwLock;
+
+use crate::apply::Writer;
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::error::{Result, StoreError};
+use crate::format;
+use crate::hot::Hot;
+use crate::key::Keys;
+use crate::model::{IdKind, TimestampMs, TopicPartition};
+use crate::options::Budget;
+use crate::position::Position;
+use crate::retention::{Clock, Retention, tombstones_ms};
+use crate::viewer::Viewers;
+
+/// What the store must be told beyond its own section of the configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenOptions {
+    /// `node.ids`.
+    pub ids: IdKind,
+    /// Whether a truncate in the log empties the table (`kafka.cdc_truncate = "apply"`) instead of stalling it.
+    pub apply_truncates: bool,
+}
+
+/// One node's state: a directory, held by one process.
+#[derive(Debug)]
+pub struct Store {
+    pub(crate) engine: Engine,
+    pub(crate) keys: Keys,
+    pub(crate) budget: Budget,
+    pub(crate) clock: Clock,
+    pub(crate) hot: RwLock<Hot>,
+    pub(crate) viewers: Viewers,
+    /// Write-locked while a batch is applied, read-locked while the projection is filled from the store.
+    pub(crate) writer: RwLock<Writer>,
+}
+
+impl Store {
+    /// Opens or creates the store in `config.dir`.
+    ///
+    /// Recovery is to a point in time: after a crash the store holds a prefix of what was applied, offsets included.
+    pub fn open(config: &Config, options: OpenOptions) -> Result<Self> {
+        format::check_or_create(&config.dir, options.ids)?;
+        let budget = Budget::of(config);
+        let clock = Clock::default();
+        let retention = Retention { tombstones_ms: tombstones_ms(config.tombstone_days) };
+        let engine = Engine::open(&config.dir.join("db"), &budget, retention, &clock).map_err(|error| match error {
+            StoreError::Held { .. } => StoreError::Held { dir: config.dir.clone() },
+            other => other,
+        })?;
+        let writer = Writer::load(&engine, config, options)?;
+        Ok(Self {
+            engine,
+            keys: Keys(options.ids),
+            budget,
+            clock,
+            hot: RwLock::new(Hot::new(budget.hot_bytes, 0)),
+            viewers: Viewers::new(budget.viewer_bytes),
+            writer: RwLock::new(writer),
+        })
+    }
+
+    /// The kind of ids this store was created with.
+    pub fn ids(&self) -> IdKind {
+        self.keys.0
+    }
+
+    /// How far each partition has been applied.
+    pub fn positions(&self) -> Result<BTreeMap<TopicPartition, Position>> {
+        Ok(self.writer.read().positions().clone())
+    }
+
+    /// Syncs the write-ahead log to disk: what was applied before survives a power cut.
+    pub fn sync(&self) -> Result<()> {
+        self.engine.sync_wal()
+    }
+
+    /// Drops what has left every window; cheap, to be called every minute or so.
+    pub fn maintain(&self, now_ms: TimestampMs) -> Result<()> {
+        const STRIDE: usize = 4096;
+        self.clock.advance(now_ms);
+        self.writer.write().expire_dedup(&self.engine)?;
+        let mut from = 0;
+        while self.hot.write().age(from..from + STRIDE, now_ms) {
+            from += STRIDE;
+        }
+        self.hot.write().evict(now_ms);
+        Ok(())
+    }
+
+    /// Writes everything out and compacts it: for benches and offline tools.
+    pub fn settle(&self) -> Result<()> {
+        self.engine.settle()
+    }
+}

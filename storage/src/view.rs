@@ -1,0 +1,148 @@
+//! The one door for readers: a consistent set of facts about one reader and the posts they may see.
+
+use std::sync::Arc;
+
+use parking_lot::RwLockReadGuard;
+
+use crate::error::Result;
+use crate::hot::{self, AuthorNo, Hot, PostFacts};
+use crate::key::Family;
+use crate::model::{Id, TimestampMs, day_of};
+use crate::store::Store;
+use crate::value::{self, LinkRow};
+use crate::viewer::{Facts, Viewer};
+
+/// Facts, held still: while a view lives, `apply` waits before it changes the projection. Short-lived by design.
+#[derive(Debug)]
+pub struct View<'a> {
+    store: &'a Store,
+    hot: RwLockReadGuard<'a, Hot>,
+    viewer: Arc<Viewer>,
+    now_ms: TimestampMs,
+}
+
+impl Store {
+    /// Opens a view for one reader at `now_ms`.
+    pub fn view(&self, viewer: Id, now_ms: TimestampMs) -> Result<View<'_>> {
+        let day = day_of(now_ms);
+        loop {
+            let viewer = self.viewer(viewer, now_ms)?;
+            let hot = self.hot.read();
+            if viewer.fits(hot.generation(), day) {
+                return Ok(View { store: self, hot, viewer, now_ms });
+            }
+        }
+    }
+
+    /// One reader's facts, kept ones where they still fit. Takes the projection's lock itself: call it without.
+    fn viewer(&self, id: Id, now_ms: TimestampMs) -> Result<Arc<Viewer>> {
+        let day = day_of(now_ms);
+        let generation = self.hot.read().generation();
+        if let Some(kept) = self.viewers.get(id).filter(|kept| kept.fits(generation, day)) {
+            return Ok(kept);
+        }
+        let ticket = self.viewers.ticket(id);
+        let facts = Facts::read(&self.engine, self.keys, id, day)?;
+        loop {
+            if let Some(made) = facts.finish(&self.hot.read(), id, day) {
+                let made = Arc::new(made);
+                self.viewers.put(Arc::clone(&made), &ticket);
+                return Ok(made);
+            }
+            facts.intern(&mut self.hot.write(), id);
+        }
+    }
+
+    /// Visits the posts held in memory, a few thousand under one lock at a time: everything with an event of late
+    /// is among them. For jobs, not for requests.
+    pub fn for_each_post(&self, mut visit: impl FnMut(&PostFacts)) {
+        const STRIDE: usize = 4096;
+        let mut from = 0;
+        loop {
+            let hot = self.hot.read();
+            let end = (from + STRIDE).min(hot.slots());
+            (from..end).filter_map(|slot| hot.slot(slot)).for_each(&mut visit);
+            if end == hot.slots() {
+                return;
+            }
+            from = end;
+        }
+    }
+}
+
+impl View<'_> {
+    /// The reader.
+    pub fn viewer(&self) -> Arc<Viewer> {
+        Arc::clone(&self.viewer)
+    }
+
+    /// Makes sure these authors' posts are in memory. May read the store; already loaded ones cost nothing. Afterwards
+    /// [`View::viewer`] may be another one, with other author numbers: then load by those once more.
+    pub fn load(&mut self, authors: &[AuthorNo]) -> Result<()> {
+        let missing: Vec<Id> = authors
+            .iter()
+            .filter(|author| !self.hot.is_loaded(**author))
+            .filter_map(|author| self.hot.author_id(*author))
+            .collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let (store, now_ms) = (self.store, self.now_ms);
+        RwLockReadGuard::unlocked(&mut self.hot, || store.load_authors(&missing, now_ms))?;
+        // The projection may have started over meanwhile: then the reader's facts need its new numbers.
+        while !self.viewer.fits(self.hot.generation(), day_of(now_ms)) {
+            let id = self.viewer.id;
+            self.viewer = RwLockReadGuard::unlocked(&mut self.hot, || store.viewer(id, now_ms))?;
+        }
+        Ok(())
+    }
+
+    /// An author's posts, newest first. Call [`View::load`] before.
+    pub fn posts_of(&self, author: AuthorNo) -> impl Iterator<Item = &PostFacts> {
+        self.hot.posts_of(author)
+    }
+
+    /// A post in memory.
+    pub fn post(&self, id: Id) -> Option<&PostFacts> {
+        self.hot.post(id)
+    }
+
+    /// The id behind an author's number.
+    pub fn author_id(&self, author: AuthorNo) -> Option<Id> {
+        self.hot.author_id(author)
+    }
+
+    /// Which of these posts the reader's own `likes` rows are about, in the order asked.
+    pub fn liked(&self, posts: &[Id]) -> Result<Vec<bool>> {
+        let keys: Vec<_> = posts.iter().map(|post| self.store.keys.two(self.viewer.id, *post)).collect();
+        let rows = self.store.engine.get_many(Family::Likes, &keys)?;
+        rows.iter()
+            .map(|row| match row {
+                Some(bytes) => Ok(value::decode::<LinkRow>(Family::Likes, bytes)?.removed.is_none()),
+                None => Ok(false),
+            })
+            .collect()
+    }
+}
+
+impl Store {
+    /// Reads authors into the projection. `apply` waits meanwhile, so nothing slips between the read and the insert.
+    pub(crate) fn load_authors(&self, authors: &[Id], now_ms: TimestampMs) -> Result<()> {
+        let _no_apply = self.writer.read();
+        for author in authors {
+            let posts = hot::load_author(&self.engine, self.keys, *author, now_ms)?;
+            self.hot.write().put_author(*author, posts);
+        }
+        self.hot.write().evict(now_ms);
+        Ok(())
+    }
+
+    /// Reads everything that fits into the projection, as after a start. `apply` waits meanwhile; readers do not.
+    pub fn warm(&self, now_ms: TimestampMs) -> Result<()> {
+        let _no_apply = self.writer.read();
+        let (budget, generation) = (self.budget.hot_bytes, self.hot.read().generation().wrapping_add(1));
+        let loaded = Hot::load_all(&self.engine, self.keys, budget, generation, now_ms)?;
+        *self.hot.write() = loaded;
+        Ok(())
+    }
+}

@@ -1,0 +1,225 @@
+//! What the store knows about one reader, gathered once and kept until a change touches it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hashbrown::{DefaultHashBuilder, HashMap, HashSet};
+use std::hash::BuildHasher;
+
+use crate::counters::{self, Latest, Partial};
+use crate::engine::{Engine, Snap};
+use crate::error::Result;
+use crate::hot::{AuthorNo, Hot};
+use crate::key::{Family, Keys};
+use crate::model::{Counters, Day, Id, TimestampMs};
+
+/// Days of history that affinity sums: today and the 89 before.
+pub const AFFINITY_DAYS: Day = 90;
+
+/// One reader's follows, history, blocks, hides and views.
+#[derive(Debug)]
+pub struct Viewer {
+    generation: u32,
+    day: Day,
+    /// The reader.
+    pub id: Id,
+    /// The reader as an author.
+    pub me: AuthorNo,
+    /// Whom they follow.
+    pub follows: Vec<AuthorNo>,
+    /// What they did with each author's posts over 90 days.
+    pub history: Vec<(AuthorNo, Counters)>,
+    /// Whom they block, and who blocks them.
+    pub blocked: HashSet<AuthorNo>,
+    /// Posts they hid.
+    pub hidden: HashSet<Id>,
+    /// Posts they viewed, and when last. Reaches back at least 24 hours.
+    pub viewed: HashMap<Id, TimestampMs>,
+}
+
+impl Viewer {
+    /// Whether this can still be used: author numbers and the day's window are those it was made with.
+    pub(crate) fn fits(&self, generation: u32, day: Day) -> bool {
+        self.generation == generation && self.day == day
+    }
+
+    /// Bytes held, by estimate.
+    fn bytes(&self) -> u64 {
+        let held = size_of::<Self>()
+            + self.follows.len() * size_of::<AuthorNo>()
+            + self.history.len() * size_of::<(AuthorNo, Counters)>()
+            + self.blocked.len() * 8
+            + self.hidden.len() * 24
+            + self.viewed.len() * 40;
+        u64::try_from(held).unwrap_or(u64::MAX)
+    }
+}
+
+/// The same facts by id, as read from a snapshot and before authors have numbers.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    follows: Vec<Id>,
+    history: Vec<(Id, Counters)>,
+    blocked: Vec<Id>,
+    hidden: HashSet<Id>,
+    viewed: HashMap<Id, TimestampMs>,
+}
+
+impl Facts {
+    pub(crate) fn read(engine: &Engine, keys: Keys, viewer: Id, day: Day) -> Result<Self> {
+        let snap = engine.snapshot();
+        let mut facts = Self::default();
+        let prefix = keys.one(viewer);
+        let others = |family: Family, out: &mut Vec<Id>, removed: fn(&[u8]) -> Result<bool>| {
+            snap.scan(family, &prefix, |key, value| {
+                if let Some(([_, other], _)) = keys.split::<2>(key) {
+                    if !removed(value)? {
+                        out.push(other);
+                    }
+                }
+                Ok(true)
+            })
+        };
+        others(Family::Follows, &mut facts.follows, |value| removed(Family::Follows, value))?;
+        others(Family::Blocks, &mut facts.blocked, |value| removed(Family::Blocks, value))?;
+        others(Family::BlockedBy, &mut facts.blocked, |_| Ok(false))?;
+        facts.read_seen(&snap, keys, viewer)?;
+        facts.read_history(&snap, keys, viewer, day)?;
+        Ok(facts)
+    }
+
+    fn read_seen(&mut self, snap: &Snap<'_>, keys: Keys, viewer: Id) -> Result<()> {
+        snap.scan(Family::Hides, &keys.one(viewer), |key, _| {
+            self.hidden.extend(keys.split::<2>(key).map(|([_, post], _)| post));
+            Ok(true)
+        })?;
+        snap.scan(Family::Viewed, &keys.one(viewer), |key, value| {
+            if let Some(([_, post], _)) = keys.split::<2>(key) {
+                let Latest(time) = counters::decode(Family::Viewed, value)?;
+                self.viewed.insert(post, time);
+            }
+            Ok(true)
+        })
+    }
+
+    /// Sums the partials of each author whose day lies in the window. Keys come author by author.
+    fn read_history(&mut self, snap: &Snap<'_>, keys: Keys, viewer: Id, today: Day) -> Result<()> {
+        let first = today.saturating_sub(AFFINITY_DAYS - 1);
+        snap.scan(Family::UserAuthorDays, &keys.one(viewer), |key, value| {
+            let Some(([_, author], rest)) = keys.split::<2>(key) else { return Ok(true) };
+            let Some(day) = rest.last_chunk::<2>().map(|day| Day::from_be_bytes(*day)) else { return Ok(true) };
+            if !(first..=today).contains(&day) {
+                return Ok(true);
+            }
+            let partial: Partial = counters::decode(Family::UserAuthorDays, value)?;
+            match self.history.last_mut().filter(|(last, _)| *last == author) {
+                Some((_, sum)) => sum.add(&partial.counters),
+                None => self.history.push((author, partial.counters)),
+            }
+            Ok(true)
+        })
+    }
+
+    fn authors(&self) -> impl Iterator<Item = &Id> {
+        self.follows.iter().chain(&self.blocked).chain(self.history.iter().map(|(author, _)| author))
+    }
+
+    /// Gives every author a number.
+    pub(crate) fn intern(&self, hot: &mut Hot, viewer: Id) {
+        hot.intern(viewer);
+        for author in self.authors() {
+            hot.intern(*author);
+        }
+    }
+
+    /// The reader's facts by author number; `None` while an author has none.
+    pub(crate) fn finish(&self, hot: &Hot, id: Id, day: Day) -> Option<Viewer> {
+        let number = |author: &Id| hot.number_of(*author);
+        Some(Viewer {
+            generation: hot.generation(),
+            day,
+            id,
+            me: number(&id)?,
+            follows: self.follows.iter().map(number).collect::<Option<_>>()?,
+            history: self.history.iter().map(|(author, sum)| Some((number(author)?, *sum))).collect::<Option<_>>()?,
+            blocked: self.blocked.iter().map(number).collect::<Option<_>>()?,
+            hidden: self.hidden.clone(),
+            viewed: self.viewed.clone(),
+        })
+    }
+}
+
+fn removed(family: Family, value: &[u8]) -> Result<bool> {
+    let row: crate::value::LinkRow = crate::value::decode(family, value)?;
+    Ok(row.removed.is_some())
+}
+
+/// Counters of changes, by hash of the reader.
+const STRIPES: usize = 1024;
+
+#[derive(Clone, Debug)]
+struct Weigh;
+
+impl quick_cache::Weighter<Id, Arc<Viewer>> for Weigh {
+    fn weight(&self, _: &Id, viewer: &Arc<Viewer>) -> u64 {
+        viewer.bytes()
+    }
+}
+
+/// Readers' facts kept between requests, bounded by bytes.
+#[derive(Debug)]
+pub(crate) struct Viewers {
+    cache: quick_cache::sync::Cache<Id, Arc<Viewer>, Weigh>,
+    hasher: DefaultHashBuilder,
+    changes: Box<[AtomicU64]>,
+}
+
+/// The state of a reader's stripe before their facts were read.
+#[derive(Debug)]
+pub(crate) struct Ticket(u64);
+
+impl Viewers {
+    pub(crate) fn new(bytes: usize) -> Self {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        let items = usize::try_from(bytes / 4096).unwrap_or(1 << 16).max(16);
+        Self {
+            cache: quick_cache::sync::Cache::with_weighter(items, bytes, Weigh),
+            hasher: DefaultHashBuilder::default(),
+            changes: (0..STRIPES).map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
+    fn stripe(&self, viewer: Id) -> &AtomicU64 {
+        let stripes = STRIPES as u64;
+        let at = usize::try_from(self.hasher.hash_one(viewer) % stripes).unwrap_or(0);
+        &self.changes[at]
+    }
+
+    pub(crate) fn get(&self, viewer: Id) -> Option<Arc<Viewer>> {
+        self.cache.get(&viewer)
+    }
+
+    /// To be taken before the facts are read.
+    pub(crate) fn ticket(&self, viewer: Id) -> Ticket {
+        Ticket(self.stripe(viewer).load(Ordering::Acquire))
+    }
+
+    /// Keeps a reader's facts, unless a change came after the ticket: those facts may be old already.
+    pub(crate) fn put(&self, viewer: Arc<Viewer>, ticket: &Ticket) {
+        let id = viewer.id;
+        self.cache.insert(id, viewer);
+        if self.stripe(id).load(Ordering::Acquire) != ticket.0 {
+            self.cache.remove(&id);
+        }
+    }
+
+    /// A change to this reader's facts is in the store.
+    pub(crate) fn changed(&self, viewer: Id) {
+        self.stripe(viewer).fetch_add(1, Ordering::AcqRel);
+        self.cache.remove(&viewer);
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.cache.weight()
+    }
+}

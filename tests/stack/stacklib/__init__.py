@@ -1,0 +1,1 @@
+"""The parts of tests/stack/stack. Python's standard library only."""

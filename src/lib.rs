@@ -1,1 +1,22 @@
-//! edgefeed
+//! edgefeed: an edge node that ranks personalised social feeds where the readers are.
+//!
+//! Two paths, each readable from the tree. Written: Kafka → `sync` → `storage`. Read: [`http`] → [`feed`] →
+//! `storage`'s view → [`ranking`] → a page. [`node`] starts and stops it all.
+
+#![warn(missing_docs)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod admin;
+pub mod auth;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod demo;
+pub mod feed;
+pub mod http;
+pub mod metrics;
+pub mod node;
+pub mod ranking;
+pub mod status;
+pub mod trending;
+pub mod world;

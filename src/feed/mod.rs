@@ -1,7 +1,7 @@
 //! The read path: view → candidates → filter → score → select → page.
 
 mod candidates;
-mod page;
+pub mod page;
 mod time;
 
 use std::sync::Arc;

@@ -1,1 +1,44 @@
-//! sync
+//! How data reaches an edgefeed node: Kafka in, and the embedded broker of the demo.
+//!
+//! The way in is readable in three files: [`consumer`](self) polls and decodes, `materialize` gathers batches for the
+//! store's one door, `watcher` finds partitions and asks how far their logs go. Offsets live in the store, with the data
+//! they belong to; Kafka is never told.
+//!
+//! This is the only crate that names rdkafka.
+
+#![warn(missing_docs)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
+
+mod client;
+pub mod config;
+mod consumer;
+pub mod decode;
+mod embedded;
+mod error;
+mod gap;
+mod lag;
+mod mailbox;
+mod materialize;
+mod measure;
+mod names;
+mod producer;
+mod start;
+mod statistics;
+mod threads;
+mod watcher;
+
+use std::sync::Arc;
+
+use edgefeed_storage::model::TimestampMs;
+
+pub use config::Config;
+pub use embedded::EmbeddedBroker;
+pub use error::{Error, Result};
+pub use lag::Lag;
+pub use materialize::Materializer;
+pub use measure::describe_metrics;
+pub use producer::{Delivered, Producer};
+pub use start::{Gap, GapReason};
+
+/// Tells the time: UTC milliseconds since 1970.
+pub type Clock = Arc<dyn Fn() -> TimestampMs + Send + Sync>;

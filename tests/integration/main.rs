@@ -1,1 +1,9 @@
+//! What edgefeed promises, a file a promise, against real parts.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod compare;
+mod formula;
+mod log;
+mod oracle;
+mod oracle_tests;
+mod replay;

@@ -6,7 +6,7 @@ use crate::dedup::Seen;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::key;
-use crate::model::{Action, Counters, Event, Record, TimestampMs, Topic, day_of, hour_of};
+use crate::model::{Action, Counters, Event, Hour, Record, TimestampMs, Topic, TopicPartition, day_of, hour_of};
 use crate::retention::{POST_HOURS_KEPT, VIEWED_KEPT_MS};
 
 impl Writer {
@@ -27,7 +27,7 @@ impl Writer {
             let partition = record.at.partition;
             let hour = hour_of(watermark);
             self.dedup.remember(partition, hour, event.event_id);
-            pending.ids.entry(event.event_id).or_default().push(partition);
+            pending.ids.entry(event.event_id).or_default().push((partition, hour));
             pending.dedup.push((key::dedup(partition, hour, event.event_id), record.offset));
         }
         if seen == Seen::No {
@@ -55,17 +55,20 @@ impl Writer {
             if other == partition {
                 return Some(hour_of(watermark - hours));
             }
-            let at = crate::model::TopicPartition { topic: Topic::Events, partition: other };
+            let at = TopicPartition { topic: Topic::Events, partition: other };
             let position = pending.position(at).or_else(|| positions.get(&at))?;
             Some(hour_of(position.watermark - hours))
         };
         self.dedup.load(engine, first_hour)?;
-        let in_batch = pending.ids.get(&event.event_id);
-        if in_batch.is_some_and(|partitions| partitions.contains(&partition)) {
+        // A batch read after an outage spans hours: what came early in it may be forgotten by its end.
+        let remembered = |(other, hour): &&(u32, Hour)| first_hour(*other).is_some_and(|first| *hour >= first);
+        let in_batch: Vec<u32> =
+            pending.ids.get(&event.event_id).into_iter().flatten().filter(remembered).map(|(other, _)| *other).collect();
+        if in_batch.contains(&partition) {
             return Ok(Seen::Here);
         }
         let seen = self.dedup.seen(engine, partition, event.event_id, first_hour)?;
-        Ok(if seen == Seen::No && in_batch.is_some() { Seen::Elsewhere } else { seen })
+        Ok(if seen == Seen::No && !in_batch.is_empty() { Seen::Elsewhere } else { seen })
     }
 }
 

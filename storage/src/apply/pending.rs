@@ -25,8 +25,8 @@ pub(super) struct Pending {
     pub(super) applied: Applied,
     positions: BTreeMap<TopicPartition, Position>,
     versions: BTreeMap<Topic, VersionMark>,
-    /// Ids first met in this batch: where they were met. A handful of partitions each.
-    pub(super) ids: HashMap<u128, Vec<u32>>,
+    /// Ids first met in this batch: in which partitions, at which hour of their record time.
+    pub(super) ids: HashMap<u128, Vec<(u32, Hour)>>,
     pub(super) dedup: Vec<(Key, i64)>,
     pub(super) marks: Vec<Key>,
     pub(super) dead: Vec<(Key, DeadLetter)>,

@@ -1,0 +1,36 @@
+# Every command of the project. `make demo` and `make test` set up what they need on a fresh Debian machine.
+SHELL := /bin/bash
+# Outside the clone, so that every clone of one machine shares one build of RocksDB.
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/edgefeed/target
+# One profile and one feature set everywhere: RocksDB's C++ is built once. Always the whole workspace, for the same reason.
+CARGO_FLAGS := --release --workspace --locked
+
+.PHONY: demo test check bench setup prove-kill prove-figures image help
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | column -t -s "$$(printf '\t')"
+
+demo: setup ## everything in one process: broker, world, node (DEMO_ARGS="--users 5000 …")
+	cargo run --release --locked --workspace --bin edgefeed -- demo $(DEMO_ARGS)
+
+test: setup ## format, lints, licences, unit, integration and real-stack tests
+	tests/run.sh
+
+check: ## the quick part: format and lints
+	cargo fmt --all --check
+	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
+
+bench: setup ## criterion benches of decode, apply and score
+	cargo bench --locked --workspace --bench pure
+
+prove-kill: setup ## 200 kills and 200 cut logs, against the oracle (short version in `make test`)
+	EDGEFEED_KILLS=200 EDGEFEED_CUTS=200 cargo test $(CARGO_FLAGS) --test integration crash:: -- --nocapture
+
+prove-figures: setup ## the figures of the README on this machine: ingest, world M, start to ready
+	cargo bench --locked --workspace --bench figures
+
+image: ## the container image (needs a Docker engine)
+	docker build -t edgefeed .
+
+setup: ## what is needed to build; installs it where apt-get is there
+	@tests/setup.sh

@@ -1,0 +1,145 @@
+//! What operators and probes can rely on.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+
+use ::http::{Request, Response};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use super::{Guard, routes};
+use crate::status::Status;
+
+const TOKEN: &str = "a token for operators";
+
+/// A request as the router takes it; what the server adds around it is tested with the server.
+async fn ask(status: &Arc<Status>, token: &str, method: &str, path: &str, headers: &[(&str, &str)]) -> Response<Bytes> {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    metrics::with_local_recorder(&recorder, || {
+        metrics::describe_counter!("edgefeed_test_total", "A count.");
+        metrics::counter!("edgefeed_test_total").increment(3);
+    });
+    let guard = Guard::new(&SecretString::from(token));
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Full::new(Bytes::new())).unwrap();
+    let answer = warp::service(routes(Arc::clone(status), recorder.handle(), guard)).oneshot(request).await.unwrap();
+    let (head, body) = answer.into_parts();
+    Response::from_parts(head, body.collect().await.unwrap().to_bytes())
+}
+
+async fn get(status: &Arc<Status>, path: &str) -> Response<Bytes> {
+    ask(status, "", "GET", path, &[("host", "127.0.0.1:9090")]).await
+}
+
+fn json_of(answer: &Response<Bytes>) -> Value {
+    serde_json::from_slice(answer.body()).unwrap()
+}
+
+#[tokio::test]
+async fn readiness_gives_its_reasons_and_health_does_not_depend_on_it() {
+    let status = Arc::new(Status::default());
+    let answer = get(&status, "/readyz").await;
+    assert_eq!((answer.status().as_u16(), json_of(&answer)), (503, json!({ "ready": false, "reasons": ["starting"] })));
+    assert_eq!(get(&status, "/healthz").await.status(), 200);
+
+    status.set_started();
+    assert_eq!(get(&status, "/readyz").await.status(), 200);
+    status.add_check(|| Some("catching up: 7 records behind".to_owned()));
+    status.add_check(|| None);
+    let answer = get(&status, "/readyz").await;
+    assert_eq!(json_of(&answer)["reasons"], json!(["catching up: 7 records behind"]));
+    assert_eq!(get(&status, "/healthz").await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_drain_is_asked_for_by_post_and_reaches_who_waits_for_it() {
+    let status = Arc::new(Status::default());
+    status.set_started();
+    let waiting = tokio::spawn({
+        let status = Arc::clone(&status);
+        async move { status.draining().await }
+    });
+    assert_eq!(get(&status, "/admin/drain").await.status(), 405);
+    assert!(!status.is_draining());
+    let answer = ask(&status, "", "POST", "/admin/drain", &[("host", "localhost:9090")]).await;
+    assert_eq!(answer.status(), 202);
+    waiting.await.unwrap();
+    assert_eq!(json_of(&get(&status, "/readyz").await)["reasons"], json!(["draining"]));
+    status.draining().await;
+}
+
+#[tokio::test]
+async fn the_status_holds_every_registered_part() {
+    let status = Arc::new(Status::default());
+    status.set_started();
+    status.add_section("store", || json!({ "size_bytes": 42 }));
+    let answer = get(&status, "/status").await;
+    let expected = json!({ "ready": true, "reasons": [], "draining": false, "store": { "size_bytes": 42 } });
+    assert_eq!(json_of(&answer), expected);
+}
+
+#[tokio::test]
+async fn metrics_come_with_help_and_type() {
+    let answer = get(&Arc::default(), "/metrics").await;
+    assert_eq!(answer.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    let text = String::from_utf8(answer.body().to_vec()).unwrap();
+    for line in ["# HELP edgefeed_test_total A count.", "# TYPE edgefeed_test_total counter", "edgefeed_test_total 3"] {
+        assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_stands_alone() {
+    let answer = get(&Arc::default(), "/").await;
+    let page = String::from_utf8(answer.body().to_vec()).unwrap();
+    assert_eq!(answer.headers()["content-type"], "text/html; charset=utf-8");
+    assert!(answer.headers()["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));
+    assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("src="), "no foreign asset");
+}
+
+#[tokio::test]
+async fn with_a_token_set_only_probes_and_the_empty_page_are_open() {
+    let status = Arc::new(Status::default());
+    let right = format!("Bearer {TOKEN}");
+    for (method, path) in [("GET", "/status"), ("GET", "/metrics"), ("POST", "/admin/drain")] {
+        for headers in [
+            vec![],
+            vec![("authorization", "Bearer a token for operatorz")],
+            vec![("authorization", "Basic eA==")],
+            vec![("authorization", "Bearer ")],
+        ] {
+            assert_eq!(ask(&status, TOKEN, method, path, &headers).await.status(), 401, "{path} {headers:?}");
+        }
+        assert!(!status.is_draining());
+        assert!(ask(&status, TOKEN, method, path, &[("authorization", &right)]).await.status().is_success(), "{path}");
+    }
+    for path in ["/healthz", "/"] {
+        assert_eq!(ask(&status, TOKEN, "GET", path, &[]).await.status(), 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_site_neither_reads_nor_changes() {
+    let status = Arc::new(Status::default());
+    for host in ["evil.example", "evil.example:9090", "127.0.0.1.evil.example"] {
+        assert_eq!(ask(&status, "", "GET", "/status", &[("host", host)]).await.status(), 403, "{host}");
+    }
+    for host in ["localhost", "127.0.0.1:9090", "[::1]:9090", "[::1]"] {
+        assert_eq!(ask(&status, "", "GET", "/status", &[("host", host)]).await.status(), 200, "{host}");
+    }
+    let local = ("host", "127.0.0.1:9090");
+    for origin in ["https://evil.example", "null", "http://127.0.0.1:8000"] {
+        let answer = ask(&status, "", "POST", "/admin/drain", &[local, ("origin", origin)]).await;
+        assert_eq!(answer.status(), 403, "{origin}");
+    }
+    assert!(!status.is_draining());
+    let own = ask(&status, "", "POST", "/admin/drain", &[local, ("origin", "http://127.0.0.1:9090")]).await;
+    assert_eq!(own.status(), 202);
+}

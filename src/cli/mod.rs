@@ -1,0 +1,55 @@
+//! The command line, one file a verb. Exit codes: 0 done, 1 failed, 2 usage, 78 bad configuration.
+
+mod args;
+mod check;
+mod completions;
+mod demo;
+mod failure;
+mod log;
+mod out;
+mod serve;
+mod version;
+
+#[cfg(test)]
+mod tests;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Verb};
+pub use failure::Failure;
+
+/// Runs the verb the process was started with.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way too, with exit code 0 and on standard output.
+            drop(error.print());
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(failure::USAGE));
+        }
+    };
+    match verb(cli.verb) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn verb(verb: Verb) -> Result<(), Failure> {
+    match verb {
+        Verb::Serve(sources) => serve::run(sources),
+        Verb::Demo(args) => demo::run(args),
+        Verb::Check(args) => check::run(args),
+        Verb::Completions(args) => completions::run(&args),
+        Verb::Version(args) => version::run(&args),
+    }
+}
+
+/// The runtime of the verbs that wait on others.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("cannot start the runtime: {error}; check the limits on threads")))
+}

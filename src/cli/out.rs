@@ -1,0 +1,25 @@
+//! Standard output. A reader that has gone away (`edgefeed check | head`) is no failure.
+
+use std::io::{self, ErrorKind, Write};
+
+use serde::Serialize;
+
+use super::Failure;
+
+/// Writes text as it is.
+pub(super) fn text(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::failed(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a value as JSON, indented.
+pub(super) fn json<T: Serialize>(value: &T) -> Result<(), Failure> {
+    let written =
+        serde_json::to_string_pretty(value).map_err(|error| Failure::failed(format!("cannot write JSON: {error}")))?;
+    text(&format!("{written}\n"))
+}

@@ -1,0 +1,11 @@
+//! `edgefeed serve`: the node.
+
+use super::args::Sources;
+use super::{Failure, log, runtime};
+use crate::config::load;
+
+pub(super) fn run(sources: Sources) -> Result<(), Failure> {
+    let loaded = load(&sources.into_inputs()).map_err(|problems| Failure::config(&problems))?;
+    log::start(&loaded.config.log)?;
+    runtime()?.block_on(crate::node::run(loaded.config))
+}

@@ -1,0 +1,57 @@
+//! What can be typed, and how failing looks.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use clap::{CommandFactory, Parser};
+
+use super::Failure;
+use super::args::{Cli, Verb};
+use crate::config::Problem;
+
+fn parse(line: &str) -> Result<Verb, i32> {
+    Cli::try_parse_from(line.split(' ')).map(|cli| cli.verb).map_err(|error| error.exit_code())
+}
+
+#[test]
+fn the_command_line_is_sound() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_verb_is_read() {
+    for line in [
+        "edgefeed serve",
+        "edgefeed serve --config edgefeed.toml --set http.listen=127.0.0.1:0 --set log.level=a=b",
+        "edgefeed demo",
+        "edgefeed demo --users 50 --posts 100 --rate 10 --port 0 --admin-port 0 --seconds 5 --data-dir d --seed 9",
+        "edgefeed check --config x --output json",
+        "edgefeed completions bash",
+        "edgefeed version --output json",
+    ] {
+        assert!(parse(line).is_ok(), "{line}");
+    }
+}
+
+#[test]
+fn a_usage_error_is_2_and_help_is_0() {
+    for line in [
+        "edgefeed dance",
+        "edgefeed serve --port 1",
+        "edgefeed demo --users 0",
+        "edgefeed check --set x=1",
+        "edgefeed check --set http.listen",
+        "edgefeed completions tcl",
+        "edgefeed",
+    ] {
+        assert_eq!(parse(line).err(), Some(2), "{line}");
+    }
+    assert_eq!(parse("edgefeed --help").err(), Some(0));
+}
+
+#[test]
+fn a_bad_configuration_is_78_and_a_line_a_problem() {
+    let problems = [Problem::new("http.listen", "is odd", "set it"), Problem::new("log.level", "is odder", "set that")];
+    let failure = Failure::config(&problems);
+    assert_eq!(failure.code(), 78);
+    assert_eq!(failure.to_string(), "http.listen: is odd (default); set it\nlog.level: is odder (default); set that");
+    assert_eq!((Failure::failed("no").code(), Failure::usage("no").code()), (1, 2));
+}

@@ -1,0 +1,49 @@
+//! One configuration, composed of each component's own, checked whole before a port opens.
+//!
+//! Sources, weakest first: built-in defaults, the TOML file, environment variables `EDGEFEED__SECTION__KEY`
+//! (for secrets also `EDGEFEED__SECTION__KEY_FILE`), flags. Each value remembers where it came from.
+
+mod check;
+mod layers;
+mod load;
+mod log;
+mod node;
+mod problem;
+mod secret;
+mod tree;
+
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+
+pub use layers::Inputs;
+pub use load::{Loaded, Setting, load};
+pub use log::{LogConfig, LogFormat};
+pub use node::{NodeConfig, Role};
+pub use problem::{Problem, within};
+pub use secret::{REDACTED, SECRET_KEYS, redacted};
+
+/// Everything an operator can set, a section a component.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// What this node is.
+    pub node: NodeConfig,
+    /// The public listener.
+    pub http: crate::http::Config,
+    /// The admin listener.
+    pub admin: crate::admin::Config,
+    /// Who may ask.
+    pub auth: crate::auth::Config,
+    /// Bounds of both listeners.
+    pub limits: crate::http::limits::Config,
+    /// Where data comes from.
+    pub kafka: edgefeed_sync::Config,
+    /// What is kept.
+    pub storage: edgefeed_storage::Config,
+    /// How feeds are ranked.
+    pub ranking: crate::ranking::Config,
+    /// What is written to standard error.
+    pub log: LogConfig,
+}

@@ -1,0 +1,157 @@
+//! The one table of errors: what a client did or met, its status, its code. Nothing else in the node names a status
+//! of an error.
+
+use std::borrow::Cow;
+
+use ::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
+use ::http::{HeaderMap, HeaderValue, StatusCode};
+use bytes::Bytes;
+use serde_json::json;
+use warp::reply::Response;
+
+use crate::auth::Denied;
+use crate::feed::page::FeedError;
+
+/// Why a request got no answer of its own.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// A query parameter cannot be read; the message says which and what it may be.
+    #[error("{0}")]
+    BadParameter(String),
+    /// The cursor is not one of ours.
+    #[error("the cursor is not valid; start again without one")]
+    BadCursor,
+    /// The request is not HTTP as the node reads it.
+    #[error("{0}")]
+    BadRequest(Cow<'static, str>),
+    /// The caller is not known.
+    #[error("{0}")]
+    Unauthorized(#[from] Denied),
+    /// The caller is known and lacks a scope.
+    #[error("this needs the scope {0}")]
+    MissingScope(&'static str),
+    /// The caller is refused for another reason.
+    #[error("{0}")]
+    Forbidden(&'static str),
+    /// There is nothing at this path.
+    #[error("there is nothing at this path")]
+    NotFound,
+    /// The path exists for other methods.
+    #[error("this path takes {0}")]
+    MethodNotAllowed(&'static str),
+    /// The body is larger than the limit, in bytes.
+    #[error("the body is larger than {0} bytes")]
+    BodyTooLarge(usize),
+    /// The body is not of the type the path takes.
+    #[error("the body must be {0}")]
+    UnsupportedMediaType(&'static str),
+    /// Too many requests of one caller; after so many seconds there is room again.
+    #[error("too many requests; try again later")]
+    RateLimited(u32),
+    /// More connections than the node takes.
+    #[error("the node takes no more connections; try again later")]
+    TooManyConnections,
+    /// The answer took longer than the limit.
+    #[error("the answer took too long; try again later")]
+    Timeout,
+    /// No source can answer.
+    #[error("no source can answer at the moment; try again later")]
+    Unavailable,
+    /// A fault of ours; what happened is in the log under the request's id.
+    #[error("the node failed to answer; try again later")]
+    Internal,
+}
+
+impl Error {
+    /// The table: status and code of each error.
+    pub const fn row(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::BadParameter(_) => (StatusCode::BAD_REQUEST, "bad_parameter"),
+            Self::BadCursor => (StatusCode::BAD_REQUEST, "bad_cursor"),
+            Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "bad_request"),
+            Self::Unauthorized(_) => (StatusCode::UNAUTHORIZED, "unauthorized"),
+            Self::MissingScope(_) => (StatusCode::FORBIDDEN, "missing_scope"),
+            Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "not_found"),
+            Self::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Self::BodyTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
+            Self::UnsupportedMediaType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
+            Self::RateLimited(_) => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
+            Self::TooManyConnections => (StatusCode::SERVICE_UNAVAILABLE, "too_many_connections"),
+            Self::Timeout => (StatusCode::SERVICE_UNAVAILABLE, "timeout"),
+            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            Self::Internal => (StatusCode::SERVICE_UNAVAILABLE, "internal"),
+        }
+    }
+
+    /// The error for a status that something below the handlers chose.
+    pub(super) fn of_status(status: StatusCode) -> Self {
+        match status {
+            StatusCode::NOT_FOUND => Self::NotFound,
+            status if status.is_client_error() => Self::BadRequest("the request cannot be read".into()),
+            _ => Self::Internal,
+        }
+    }
+
+    /// A response that carries the error; its body is written where the request's id is known.
+    pub fn into_response(self) -> Response {
+        let mut response = Response::default();
+        *response.status_mut() = self.row().0;
+        self.add_headers(response.headers_mut());
+        response.extensions_mut().insert(self);
+        response
+    }
+
+    /// The one shape of an error.
+    pub(super) fn body(&self, request_id: &str) -> Bytes {
+        let (_, code) = self.row();
+        let body = json!({ "error": { "code": code, "message": self.to_string(), "request_id": request_id } });
+        Bytes::from(body.to_string())
+    }
+
+    /// Adds the fields that belong to the error: `WWW-Authenticate`, `Allow`, `Retry-After`.
+    pub(super) fn add_headers(&self, headers: &mut HeaderMap) {
+        match self {
+            Self::Unauthorized(Denied::Missing) => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            Self::Unauthorized(_) => {
+                let value = HeaderValue::from_static(r#"Bearer error="invalid_token""#);
+                headers.insert(WWW_AUTHENTICATE, value);
+            }
+            Self::MissingScope(_) => {
+                let value = HeaderValue::from_static(r#"Bearer error="insufficient_scope""#);
+                headers.insert(WWW_AUTHENTICATE, value);
+            }
+            Self::MethodNotAllowed(allow) => {
+                headers.insert(ALLOW, HeaderValue::from_static(allow));
+            }
+            _ => {}
+        }
+        if let Some(seconds) = self.retry_after_s() {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+    }
+
+    /// Seconds after which another try makes sense.
+    const fn retry_after_s(&self) -> Option<u32> {
+        match self {
+            Self::RateLimited(seconds) => Some(*seconds),
+            Self::TooManyConnections | Self::Timeout | Self::Unavailable | Self::Internal => Some(1),
+            _ => None,
+        }
+    }
+}
+
+impl From<FeedError> for Error {
+    fn from(error: FeedError) -> Self {
+        match error {
+            FeedError::BadCursor => Self::BadCursor,
+            FeedError::Unavailable(cause) => {
+                // The cause names parts of the inside; it is for the log.
+                tracing::warn!(cause, "no source can answer the feed");
+                Self::Unavailable
+            }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! `GET /api/v1/feed`: one page of a reader's feed.
+
+use std::time::Instant;
+
+use ::http::header::CACHE_CONTROL;
+use ::http::{HeaderValue, StatusCode};
+use edgefeed_storage::model::{Id, IdKind};
+use warp::reply::Response;
+
+use super::error::Error;
+use super::query::Query;
+use super::resource::{self, Call};
+use super::router::Services;
+use crate::auth::Caller;
+use crate::clock::now_ms;
+use crate::feed::page::{Algo, FeedPage, FeedRequest};
+
+/// Largest page, in posts.
+const MAX_LIMIT: usize = 100;
+/// Page size when none is asked for.
+const DEFAULT_LIMIT: usize = 20;
+/// The longest cursor looked at, in bytes.
+const MAX_CURSOR_BYTES: usize = 2_048;
+
+/// Answers with a page, and counts the request by the source that answered.
+pub(super) fn page(services: &Services, call: &Call) -> Result<Response, Error> {
+    let start = Instant::now();
+    let outcome = answer(services, call);
+    let (source, status) = match &outcome {
+        Ok((page, _)) => (page.served_from.name(), StatusCode::OK),
+        Err(error) => ("none", error.row().0),
+    };
+    let status = status.as_str().to_owned();
+    metrics::counter!("edgefeed_feed_requests_total", "source" => source, "status" => status).increment(1);
+    metrics::histogram!("edgefeed_feed_duration_seconds", "source" => source).record(start.elapsed().as_secs_f64());
+    outcome.map(|(_, response)| response)
+}
+
+fn answer(services: &Services, call: &Call) -> Result<(FeedPage, Response), Error> {
+    let caller = services.auth.authenticate(&call.headers)?;
+    let request = request(&Query::parse(&call.query)?, caller, services.ids)?;
+    let page = (services.page)(&request, now_ms())?;
+    let mut response = resource::json(&page)?;
+    let headers = response.headers_mut();
+    headers.insert("x-feed-source", HeaderValue::from_static(page.served_from.name()));
+    if let Some(staleness_ms) = page.freshness.staleness_ms {
+        headers.insert("x-feed-staleness-ms", HeaderValue::from(staleness_ms));
+    }
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    Ok((page, response))
+}
+
+/// What is asked, read strictly.
+fn request(query: &Query<'_>, caller: Caller, ids: IdKind) -> Result<FeedRequest, Error> {
+    // Read for its errors only: pages of the pure formula are all there is so far.
+    query.flag("refresh")?;
+    Ok(FeedRequest {
+        viewer: viewer(query, caller, ids)?,
+        limit: query.number("limit", 1, MAX_LIMIT, DEFAULT_LIMIT)?,
+        algo: query.choice("algo", &[("ranked", Algo::Ranked), ("time", Algo::Time)], Algo::Ranked)?,
+        explain: query.flag("explain")?,
+        cursor: cursor(query)?,
+    })
+}
+
+/// The caller, or the user the caller may act for.
+fn viewer(query: &Query<'_>, caller: Caller, ids: IdKind) -> Result<Id, Error> {
+    let Some(text) = query.get("user")? else { return Ok(caller.user) };
+    let user =
+        ids.parse(text).ok_or_else(|| Error::BadParameter(format!("user must be an id of kind {}", ids.name())))?;
+    if user != caller.user && !caller.scopes.feed_any {
+        return Err(Error::MissingScope("feed:any"));
+    }
+    Ok(user)
+}
+
+/// A cursor as given out; an empty one means the first page, as clients send it before they have one.
+fn cursor(query: &Query<'_>) -> Result<Option<String>, Error> {
+    match query.get("cursor")? {
+        None | Some("") => Ok(None),
+        Some(text) if text.len() > MAX_CURSOR_BYTES => Err(Error::BadCursor),
+        Some(text) => Ok(Some(text.to_owned())),
+    }
+}

@@ -1,0 +1,41 @@
+//! Every route of the public listener.
+
+use std::sync::Arc;
+
+use edgefeed_storage::model::IdKind;
+use warp::path;
+
+use super::feed;
+use super::resource::{Routes, Takes, listener, resource};
+use crate::auth::Auth;
+use crate::feed::page::{FeedError, FeedPage, FeedRequest};
+
+/// Makes a page: `(request, now in epoch milliseconds)`. Called inline on a connection's task, so it must take well
+/// below a millisecond and never wait.
+pub type PageFn = Arc<dyn Fn(&FeedRequest, i64) -> Result<FeedPage, FeedError> + Send + Sync>;
+
+/// What the handlers stand on.
+#[derive(Clone)]
+pub struct Services {
+    /// Decides who asks.
+    pub auth: Arc<Auth>,
+    /// Which kind of ids the deployment uses.
+    pub ids: IdKind,
+    /// Makes feeds.
+    pub page: PageFn,
+}
+
+impl std::fmt::Debug for Services {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Services").field("ids", &self.ids).finish_non_exhaustive()
+    }
+}
+
+/// The public routes.
+pub fn routes(services: &Services) -> Routes {
+    let feed = {
+        let services = services.clone();
+        move |call| std::future::ready(feed::page(&services, &call))
+    };
+    listener([resource(path!("api" / "v1" / "feed"), "/api/v1/feed", Takes::Get, feed)])
+}

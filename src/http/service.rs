@@ -1,0 +1,133 @@
+//! One request from head to answer: what every route has in common. The id, the bounds, the timeout, the net for
+//! panics, the one error shape, the headers, the count.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use ::http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use ::http::{HeaderMap, HeaderValue, Method, Request, Response};
+use hyper::body::Incoming;
+use tower::Service;
+use warp::reply::Response as Reply;
+
+use super::body::Tracked;
+use super::error::Error;
+use super::limits::Config;
+use super::phase::{Phase, Progress};
+use super::request_id::{self, RequestId};
+use super::resource::{RouteName, Routes};
+
+/// What a connection hands back to hyper; it never fails.
+pub(super) type Answer<B> = Result<Response<Tracked<B>>, Infallible>;
+
+/// Answers one request.
+pub(super) async fn answer(
+    routes: Routes,
+    limits: Arc<Config>,
+    progress: Arc<Progress>,
+    request: Request<Incoming>,
+) -> Answer<impl hyper::body::Body<Data = bytes::Bytes, Error = warp::Error> + Unpin + use<>> {
+    progress.enter(Phase::Busy);
+    let id = RequestId::of(request.headers());
+    let method = method_label(request.method());
+    let reply = match precheck(&request, &limits) {
+        Ok(()) => route(routes, &limits, request, &id).await,
+        Err(error) => error.into_response(),
+    };
+    let reply = finish(reply, &id);
+    let route = reply.extensions().get::<RouteName>().map_or("none", |name| name.0);
+    let status = reply.status().as_str().to_owned();
+    metrics::counter!("edgefeed_http_requests_total", "route" => route, "method" => method, "status" => status)
+        .increment(1);
+    progress.enter(Phase::Body);
+    Ok(reply.map(|body| Tracked::new(body, progress)))
+}
+
+/// What is refused before a route is looked for.
+fn precheck(request: &Request<Incoming>, limits: &Config) -> Result<(), Error> {
+    let target = request.uri();
+    let length = target.path_and_query().map_or(0, |target| target.as_str().len());
+    if length > limits.max_uri_bytes {
+        let message = format!("the request target is longer than {} bytes", limits.max_uri_bytes);
+        return Err(Error::BadRequest(message.into()));
+    }
+    let claimed = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let claimed = claimed.and_then(|value| value.parse::<u64>().ok()).unwrap_or(0);
+    if usize::try_from(claimed).map_or(true, |claimed| claimed > limits.max_body_bytes) {
+        return Err(Error::BodyTooLarge(limits.max_body_bytes));
+    }
+    Ok(())
+}
+
+async fn route(routes: Routes, limits: &Config, request: Request<Incoming>, id: &RequestId) -> Reply {
+    let answered = tokio::time::timeout(limits.request_timeout(), caught(warp::service(routes).call(request))).await;
+    match answered {
+        Ok(Some(Ok(reply))) => reply,
+        Ok(None) => {
+            tracing::error!(request_id = id.as_str(), "a handler panicked; the connection goes on");
+            Error::Internal.into_response()
+        }
+        Err(_) => Error::Timeout.into_response(),
+    }
+}
+
+/// The outcome of a future, or `None` when it panicked: one request fails, not the connection's others.
+async fn caught<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    // The future is not touched again after a panic.
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(poll) => poll.map(Some),
+        Err(_) => Poll::Ready(None),
+    })
+    .await
+}
+
+/// Gives an answer its id, its headers, and if it is an error, its body.
+fn finish(mut reply: Reply, id: &RequestId) -> Reply {
+    let status = reply.status();
+    let error = reply.extensions_mut().remove::<Error>();
+    let error = error.or_else(|| is_bare_error(&reply).then(|| Error::of_status(status)));
+    if let Some(error) = error {
+        let (status, _) = error.row();
+        *reply.status_mut() = status;
+        *reply.body_mut() = error.body(id.as_str()).into();
+        let headers = reply.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if matches!(error, Error::BodyTooLarge(_) | Error::Timeout) {
+            // What is left of the body would be read as the next request.
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+    }
+    add_common(reply.headers_mut(), id);
+    reply
+}
+
+/// An error status that did not come out of our table: warp's own rejections.
+fn is_bare_error(reply: &Reply) -> bool {
+    let status = reply.status();
+    (status.is_client_error() || status.is_server_error())
+        && reply.extensions().get::<super::resource::Deliberate>().is_none()
+}
+
+fn add_common(headers: &mut HeaderMap, id: &RequestId) {
+    headers.insert(request_id::HEADER, id.header());
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+}
+
+/// Methods are the client's to choose; labels are not.
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::PATCH => "PATCH",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}

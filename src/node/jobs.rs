@@ -1,0 +1,107 @@
+//! What a node does on the side: syncing the log, finding trending posts, dropping what is old.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use edgefeed_storage::{Store, StoreError};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::clock::now_ms;
+use crate::config::Config;
+use crate::metrics;
+use crate::trending::TrendingPosts;
+
+const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
+const MEASURE_EVERY: Duration = Duration::from_secs(5);
+
+/// The running jobs.
+#[derive(Debug)]
+pub(super) struct Jobs {
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+    warm: Arc<AtomicBool>,
+}
+
+impl Jobs {
+    pub(super) fn start(config: &Config, store: &Arc<Store>, trending: &Arc<TrendingPosts>) -> Self {
+        let mut jobs = Self { stop: watch::Sender::new(false), tasks: JoinSet::new(), warm: Arc::default() };
+        jobs.warm_up(store, trending);
+        let kept = Arc::clone(store);
+        jobs.every("wal_sync", Duration::from_millis(config.storage.wal_sync_ms.max(1)), move || sync(&kept));
+        let (kept, found) = (Arc::clone(store), Arc::clone(trending));
+        jobs.every("trending", Duration::from_millis(config.ranking.trending_refresh_ms), move || {
+            found.refresh(&kept, now_ms());
+            Ok(())
+        });
+        let kept = Arc::clone(store);
+        jobs.every("maintain", MAINTAIN_EVERY, move || kept.maintain(now_ms()));
+        let kept = Arc::clone(store);
+        jobs.every("measure", MEASURE_EVERY, move || {
+            metrics::store(&kept);
+            Ok(())
+        });
+        jobs
+    }
+
+    /// Whether the store has been read into memory since the start.
+    pub(super) fn warm(&self) -> impl Fn() -> bool + Send + Sync + 'static {
+        let warm = Arc::clone(&self.warm);
+        move || warm.load(Ordering::Acquire)
+    }
+
+    fn warm_up(&mut self, store: &Arc<Store>, trending: &Arc<TrendingPosts>) {
+        let (store, trending, warm) = (Arc::clone(store), Arc::clone(trending), Arc::clone(&self.warm));
+        self.tasks.spawn_blocking(move || {
+            let started = Instant::now();
+            match store.warm(now_ms()) {
+                Ok(()) => tracing::info!(duration_ms = started.elapsed().as_millis(), "store read into memory"),
+                // Everything is loaded when asked for all the same, only more slowly.
+                Err(error) => tracing::error!(%error, "the store could not be read into memory at once"),
+            }
+            trending.refresh(&store, now_ms());
+            warm.store(true, Ordering::Release);
+        });
+    }
+
+    /// Runs a job on a thread of its own kind every so often, never twice at a time.
+    fn every(
+        &mut self,
+        name: &'static str,
+        period: Duration,
+        job: impl Fn() -> Result<(), StoreError> + Send + Sync + 'static,
+    ) {
+        let mut stop = self.stop.subscribe();
+        let job = Arc::new(job);
+        self.tasks.spawn(async move {
+            let mut ticks = interval(period);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    _ = stop.wait_for(|stop| *stop) => return,
+                    _ = ticks.tick() => {}
+                }
+                let job = Arc::clone(&job);
+                match tokio::task::spawn_blocking(move || job()).await {
+                    Ok(Ok(())) => metrics::job_done(name, now_ms()),
+                    Ok(Err(error)) => tracing::error!(job = name, %error, "background job failed"),
+                    Err(_) => tracing::error!(job = name, "background job panicked"),
+                }
+            }
+        });
+    }
+
+    pub(super) async fn stop(mut self) {
+        self.stop.send_replace(true);
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+fn sync(store: &Store) -> Result<(), StoreError> {
+    let started = Instant::now();
+    store.sync()?;
+    ::metrics::histogram!("edgefeed_store_sync_duration_seconds").record(started.elapsed().as_secs_f64());
+    Ok(())
+}

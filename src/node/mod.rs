@@ -1,0 +1,190 @@
+//! The node: starts the parts in order, supervises them, stops them in reverse.
+
+mod jobs;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use edgefeed_storage::{OpenOptions, Stats, Store};
+use edgefeed_sync::config::Truncate;
+use edgefeed_sync::{Lag, Materializer};
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+
+use crate::admin::{self, Guard};
+use crate::auth::Auth;
+use crate::cli::Failure;
+use crate::clock::now_ms;
+use crate::config::Config;
+use crate::feed::Feed;
+use crate::http::{self, Drained, Services};
+use crate::status::Status;
+use crate::trending::TrendingPosts;
+use jobs::Jobs;
+
+/// How long following Kafka may take to stop: the batch being applied, and the library's own goodbye.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A running node.
+#[derive(Debug)]
+pub struct Node {
+    /// What it keeps.
+    pub store: Arc<Store>,
+    /// How far it has come.
+    pub lag: Arc<Lag>,
+    /// What it answers.
+    pub feed: Arc<Feed>,
+    /// What it tells about itself.
+    pub status: Arc<Status>,
+    /// Where readers ask.
+    pub http: SocketAddr,
+    /// Where operators ask.
+    pub admin: SocketAddr,
+    materializer: Materializer,
+    jobs: Jobs,
+    servers: Vec<JoinHandle<Drained>>,
+}
+
+impl Node {
+    /// Starts every part. Readers are answered from the store as it stands as soon as this returns; `/readyz` follows
+    /// with the first catch-up.
+    pub async fn start(config: Config, recorder: PrometheusHandle) -> Result<Self, Failure> {
+        let public = bind(config.http.listen, "http.listen").await?;
+        let operators = bind(config.admin.listen, "admin.listen").await?;
+        let (http, admin) = (address(&public)?, address(&operators)?);
+        let store = open(&config).await?;
+        let materializer = Materializer::start(&config.kafka, Arc::clone(&store), Arc::new(now_ms))
+            .map_err(|error| Failure::failed(error.to_string()))?;
+        let lag = materializer.lag();
+        let trending = Arc::new(TrendingPosts::default());
+        let feed =
+            Arc::new(Feed::new(Arc::clone(&store), Arc::clone(&trending), Arc::clone(&lag), config.ranking.clone()));
+        let status = Arc::new(Status::default());
+        let jobs = Jobs::start(&config, &store, &trending);
+        tell(&status, &store, &lag, &config, &jobs);
+        let routes = http::routes(&Services {
+            auth: Arc::new(Auth::new(&config.auth, config.node.ids)),
+            ids: config.node.ids,
+            page: {
+                let feed = Arc::clone(&feed);
+                Arc::new(move |request, now_ms| feed.page(request, now_ms))
+            },
+        });
+        let admin_routes = admin::routes(Arc::clone(&status), recorder, Guard::new(&config.admin.token));
+        let limits = config.limits.clone();
+        let servers = vec![
+            tokio::spawn(http::serve(public, routes, limits.clone(), drain(&status))),
+            tokio::spawn(http::serve(operators, admin_routes, limits.for_admin(), drain(&status))),
+        ];
+        status.set_started();
+        Ok(Self { store, lag, feed, status, http, admin, materializer, jobs, servers })
+    }
+
+    /// Drains and stops: `/readyz` turns, requests in flight finish or are cut at the deadline, what was applied is
+    /// synced.
+    pub async fn stop(self) -> Result<(), Failure> {
+        self.status.set_draining();
+        for server in self.servers {
+            if let Ok(Drained { cut: cut @ 1.. }) = server.await {
+                tracing::warn!(connections = cut, "the drain deadline cut connections that were still busy");
+            }
+        }
+        self.jobs.stop().await;
+        let (store, materializer) = (self.store, self.materializer);
+        let stopped = tokio::task::spawn_blocking(move || {
+            let stopped = materializer.stop(STOP_PATIENCE).map_err(|error| error.to_string());
+            let synced = store.sync().map_err(|error| error.to_string());
+            stopped.and(synced)
+        });
+        match stopped.await {
+            Ok(result) => result.map_err(Failure::failed),
+            Err(_) => Err(Failure::failed("stopping the node panicked; the store recovers at the next start")),
+        }
+    }
+}
+
+/// `edgefeed serve`: a node until it is told to stop.
+pub async fn run(config: Config) -> Result<(), Failure> {
+    let (recorder, _upkeep) = admin::install_metrics().map_err(|error| Failure::failed(error.to_string()))?;
+    crate::metrics::describe();
+    let stop = stop_signal()?;
+    let node = Node::start(config, recorder).await?;
+    tracing::info!(http = %node.http, admin = %node.admin, "serving");
+    tokio::select! {
+        () = stop => {}
+        () = node.status.draining() => {}
+    }
+    tracing::info!("draining");
+    node.stop().await
+}
+
+/// Completes at SIGTERM or SIGINT.
+pub(crate) fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+    let listen = |kind| signal(kind).map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")));
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+async fn bind(listen: SocketAddr, key: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(listen)
+        .await
+        .map_err(|error| Failure::failed(format!("{key} {listen}: {error}; free the port or choose another")))
+}
+
+fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
+    listener.local_addr().map_err(|error| Failure::failed(format!("a listener has no address: {error}")))
+}
+
+async fn open(config: &Config) -> Result<Arc<Store>, Failure> {
+    let storage = config.storage.clone();
+    let options =
+        OpenOptions { ids: config.node.ids, apply_truncates: config.kafka.cdc_truncate == Truncate::Apply };
+    let opened = tokio::task::spawn_blocking(move || Store::open(&storage, options)).await;
+    match opened {
+        Ok(store) => store.map(Arc::new).map_err(|error| Failure::failed(format!("storage.dir: {error}"))),
+        Err(_) => Err(Failure::failed("opening the store panicked; see the log")),
+    }
+}
+
+fn drain(status: &Arc<Status>) -> impl Future<Output = ()> + use<> {
+    let status = Arc::clone(status);
+    async move { status.draining().await }
+}
+
+/// Registers what the parts tell about themselves.
+fn tell(status: &Status, store: &Arc<Store>, lag: &Arc<Lag>, config: &Config, jobs: &Jobs) {
+    let (name, cluster, ids) = (config.node.display_name(), config.node.cluster.clone(), config.node.ids);
+    let version = env!("CARGO_PKG_VERSION");
+    let node = json!({ "name": name, "cluster": cluster, "ids": ids.name(), "version": version });
+    status.add_section("node", move || node.clone());
+    let follow = Arc::clone(lag);
+    status.add_section("ingest", move || follow.snapshot(now_ms()));
+    let kept = Arc::clone(store);
+    status.add_section("store", move || kept.stats().map_or(Value::Null, store_section));
+    let follow = Arc::clone(lag);
+    status.add_check(move || (!follow.caught_up()).then(|| "catching up with Kafka for the first time".to_owned()));
+    let follow = Arc::clone(lag);
+    status.add_check(move || follow.failure().map(|failure| format!("following Kafka has failed: {failure}")));
+    let warm = jobs.warm();
+    status.add_check(move || (!warm()).then(|| "reading the store into memory".to_owned()));
+}
+
+fn store_section(stats: Stats) -> Value {
+    json!({
+        "disk_bytes": stats.disk_bytes,
+        "entries": stats.entries,
+        "cache_bytes": stats.cache_bytes,
+        "hot_bytes": stats.hot_bytes,
+        "hot_posts": stats.hot_posts,
+        "viewer_bytes": stats.viewer_bytes,
+    })
+}

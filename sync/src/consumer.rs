@@ -1,0 +1,232 @@
+//! The reader: one thread that polls Kafka, decodes, and hands chunks of records on.
+//!
+//! It assigns partitions and offsets by itself, from what the store holds; no group decides anything. It never waits
+//! for another machine: finding topics and asking for log ends is the [`crate::watcher`]'s work.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{SendTimeoutError, Sender};
+use edgefeed_storage::model::{Outcome, Record, TimestampMs, TopicPartition};
+use rdkafka::consumer::Consumer as _;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Message as _};
+use rdkafka::topic_partition_list::Offset;
+
+use crate::Clock;
+use crate::client::Client;
+use crate::decode::{Decode, decode};
+use crate::error::{Error, Result};
+use crate::lag::Lag;
+use crate::mailbox::{Mailbox, Orders};
+use crate::names::Names;
+use crate::start::{Anchor, Gap, GapReason, Sighting, Start};
+
+/// How long one poll waits for a record; bounds how late a stop or an order is seen.
+const POLL: Duration = Duration::from_millis(50);
+/// How many records are handed on together, at most.
+pub(crate) const CHUNK_RECORDS: usize = 256;
+/// How many raw bytes of dead letters are handed on together, before the chunk is closed.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// Decoded records in the order they were read, and the ends of partitions met behind them.
+#[derive(Debug, Default)]
+pub(crate) struct Chunk {
+    pub(crate) records: Vec<Record>,
+    /// No record is wanted of the partition below the offset, beyond those handed on already.
+    pub(crate) ends: Vec<(TopicPartition, i64)>,
+    dead_bytes: usize,
+}
+
+impl Chunk {
+    fn is_full(&self) -> bool {
+        self.records.len() >= CHUNK_RECORDS || self.dead_bytes >= CHUNK_BYTES
+    }
+
+    fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.ends.is_empty()
+    }
+}
+
+/// What the reader knows of a partition it reads.
+#[derive(Clone, Copy, Debug)]
+struct Reading {
+    /// The offset wanted next.
+    next: i64,
+    /// What the first record must be, until it was seen.
+    anchor: Option<Anchor>,
+}
+
+/// The reader and its surroundings.
+pub(crate) struct Reader {
+    pub(crate) client: Arc<Client>,
+    pub(crate) names: Names,
+    pub(crate) decode: Decode,
+    pub(crate) clock: Clock,
+    pub(crate) lag: Arc<Lag>,
+    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) output: Sender<Chunk>,
+}
+
+impl Reader {
+    /// Reads until asked to stop, or until nobody takes the chunks any more.
+    pub(crate) fn run(self) -> Result<()> {
+        let mut reading = BTreeMap::new();
+        while !self.mailbox.is_stopped() {
+            self.obey(self.mailbox.take_orders(), &mut reading)?;
+            let chunk = self.read_chunk(&mut reading)?;
+            if !chunk.is_empty() && !self.hand_on(chunk) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn obey(&self, orders: Orders, reading: &mut BTreeMap<TopicPartition, Reading>) -> Result<()> {
+        if !orders.drop.is_empty() {
+            self.unassign(orders.drop.iter().filter(|at| reading.remove(at).is_some()).copied())?;
+        }
+        if orders.restart {
+            let list = self.names.list(reading.iter().map(|(at, known)| (*at, known.from())))?;
+            self.client.assign(&list).map_err(Error::kafka("assigning partitions"))?;
+        }
+        let fresh: Vec<_> = orders.start.into_iter().filter(|(at, _)| !reading.contains_key(at)).collect();
+        if !fresh.is_empty() {
+            let list = self.names.list(fresh.iter().map(|(at, start)| (*at, Offset::Offset(start.from))))?;
+            self.client.incremental_assign(&list).map_err(Error::kafka("assigning partitions"))?;
+            reading.extend(fresh.into_iter().map(|(at, start)| (at, Reading::of(start))));
+        }
+        if !orders.pause.is_empty() {
+            let stalled = reading.keys().filter(|at| orders.pause.contains(&at.topic));
+            let list = self.names.list(stalled.map(|at| (*at, Offset::Invalid)))?;
+            self.client.pause(&list).map_err(Error::kafka("pausing partitions"))?;
+        }
+        Ok(())
+    }
+
+    fn unassign(&self, partitions: impl Iterator<Item = TopicPartition>) -> Result<()> {
+        let list = self.names.list(partitions.map(|at| (at, Offset::Invalid)))?;
+        if list.count() == 0 {
+            return Ok(());
+        }
+        self.client.incremental_unassign(&list).map_err(Error::kafka("unassigning partitions"))
+    }
+
+    /// Waits for a first record, then takes what is there without waiting.
+    fn read_chunk(&self, reading: &mut BTreeMap<TopicPartition, Reading>) -> Result<Chunk> {
+        let mut chunk = Chunk::default();
+        let mut wait = POLL;
+        while let Some(polled) = self.client.poll(wait) {
+            wait = Duration::ZERO;
+            match polled {
+                Ok(message) => self.take(&message, reading, &mut chunk)?,
+                Err(error) => self.note(&error, reading)?,
+            }
+            if chunk.is_full() {
+                break;
+            }
+        }
+        self.take_ends(reading, &mut chunk);
+        Ok(chunk)
+    }
+
+    fn take(
+        &self,
+        message: &BorrowedMessage<'_>,
+        reading: &mut BTreeMap<TopicPartition, Reading>,
+        chunk: &mut Chunk,
+    ) -> Result<()> {
+        let Some(topic) = self.names.topic(message.topic()) else { return Ok(()) };
+        let at = TopicPartition { topic, partition: u32::try_from(message.partition()).unwrap_or(u32::MAX) };
+        let Some(known) = reading.get_mut(&at) else { return Ok(()) };
+        let time = message.timestamp().to_millis();
+        if let Some(anchor) = known.anchor.take()
+            && anchor.sight(message.offset(), time) == Sighting::Another
+        {
+            return self.meet_stranger(at, reading);
+        }
+        if message.offset() < known.next {
+            return Ok(());
+        }
+        known.next = message.offset() + 1;
+        chunk.push(self.decode(at, message, time));
+        Ok(())
+    }
+
+    fn decode(&self, at: TopicPartition, message: &BorrowedMessage<'_>, time: Option<TimestampMs>) -> Record {
+        let now_ms = (self.clock)();
+        let (offset, time) = (message.offset(), time.unwrap_or(now_ms));
+        let outcome = decode(at.topic, offset, time, message.key(), message.payload(), &self.decode, now_ms);
+        Record { at, offset, time, outcome }
+    }
+
+    /// Another record stands where the last applied one stood: this is not the log we know.
+    fn meet_stranger(&self, at: TopicPartition, reading: &mut BTreeMap<TopicPartition, Reading>) -> Result<()> {
+        let next = reading.remove(&at).map_or(0, |known| known.next);
+        let (log_start, log_end) = self.lag.extent(at);
+        crate::gap::report(
+            &self.lag,
+            at,
+            Gap { reason: GapReason::AnotherRecord, stored_offset: next, log_start, log_end },
+        );
+        self.unassign(std::iter::once(at))
+    }
+
+    /// Most errors mend themselves. A lost place in a log does not, and the library does not say in which one.
+    fn note(&self, error: &KafkaError, reading: &BTreeMap<TopicPartition, Reading>) -> Result<()> {
+        if let KafkaError::MessageConsumptionFatal(_) = error {
+            return Err(Error::Kafka { what: "reading", detail: error.to_string() });
+        }
+        if matches!(
+            error.rdkafka_error_code(),
+            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::NoOffset)
+        ) {
+            self.mailbox.ask_recheck(reading.iter().map(|(at, known)| (*at, known.next)).collect());
+        }
+        Ok(())
+    }
+
+    fn take_ends(&self, reading: &mut BTreeMap<TopicPartition, Reading>, chunk: &mut Chunk) {
+        for end in self.client.context().take_ends() {
+            let Some(topic) = self.names.topic(&end.topic) else { continue };
+            let at = TopicPartition { topic, partition: end.partition };
+            if let Some(known) = reading.get_mut(&at).filter(|known| known.next < end.offset) {
+                *known = Reading { next: end.offset, anchor: None };
+                chunk.ends.push((at, end.offset));
+            }
+        }
+    }
+
+    /// Hands a chunk on, waiting while the store is busy; `false` when nobody takes it any more.
+    fn hand_on(&self, mut chunk: Chunk) -> bool {
+        loop {
+            match self.output.send_timeout(chunk, POLL) {
+                Ok(()) => return true,
+                Err(SendTimeoutError::Disconnected(_)) => return false,
+                Err(SendTimeoutError::Timeout(_)) if self.mailbox.is_stopped() => return false,
+                Err(SendTimeoutError::Timeout(back)) => chunk = back,
+            }
+        }
+    }
+}
+
+impl Chunk {
+    fn push(&mut self, record: Record) {
+        if let Outcome::Dead { key, value, .. } = &record.outcome {
+            self.dead_bytes += key.as_ref().map_or(0, Vec::len) + value.as_ref().map_or(0, Vec::len);
+        }
+        self.records.push(record);
+    }
+}
+
+impl Reading {
+    fn of(start: Start) -> Self {
+        Self { next: start.next, anchor: start.anchor }
+    }
+
+    /// Where to assign the partition anew.
+    fn from(&self) -> Offset {
+        Offset::Offset(self.anchor.map_or(self.next, Anchor::offset))
+    }
+}

@@ -1,0 +1,184 @@
+//! Records into Kafka: queued, idempotent, acknowledged by all replicas, placed as Java's clients place them.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Message as _};
+use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
+
+use crate::client;
+use crate::config::Security;
+use crate::error::{Error, Result};
+
+/// How many records may be queued.
+const QUEUE_RECORDS: &str = "50000";
+/// How many KiB may be queued.
+const QUEUE_KIB: &str = "65536";
+/// How long a full queue is waited for.
+const QUEUE_WAIT: Duration = Duration::from_secs(10);
+
+/// Where a record came to stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// The partition.
+    pub partition: u32,
+    /// The offset.
+    pub offset: i64,
+}
+
+/// Called once with the fate of a record, on the producer's own thread: be quick.
+type Tell = Box<dyn FnOnce(Result<Delivered>) + Send + Sync>;
+
+/// Sends records to Kafka. Queues are bounded; a full one makes senders wait.
+pub struct Producer {
+    inner: ThreadedProducer<Deliveries>,
+}
+
+impl std::fmt::Debug for Producer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Producer").field("in_flight", &self.inner.in_flight_count()).finish_non_exhaustive()
+    }
+}
+
+impl Producer {
+    /// A producer without encryption or user, as the demo and tests need it. Speaks to no broker yet.
+    pub fn connect(brokers: &str) -> Result<Self> {
+        Self::connect_with(brokers, "edgefeed-producer", &Security::default())
+    }
+
+    /// A producer for a cluster as configured. Speaks to no broker yet.
+    pub fn connect_with(brokers: &str, client_id: &str, security: &Security) -> Result<Self> {
+        let inner = client::base(brokers, client_id, security)
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            // Java's default, so that one user's events share a partition whoever sent them.
+            .set("partitioner", "murmur2_random")
+            .set("linger.ms", "5")
+            .set("queue.buffering.max.messages", QUEUE_RECORDS)
+            .set("queue.buffering.max.kbytes", QUEUE_KIB)
+            .set("message.timeout.ms", "30000")
+            .create_with_context(Deliveries::default())
+            .map_err(Error::kafka("creating the producer"))?;
+        Ok(Self { inner })
+    }
+
+    /// Queues a record. Without a partition the key decides, without a time the library's clock.
+    ///
+    /// Waits while the queue is full. Errors: [`Error::QueueFull`] when it stays so, [`Error::NotDelivered`] when
+    /// earlier records were given up (told once; this record is then not queued).
+    pub fn send(
+        &self,
+        topic: &str,
+        partition: Option<i32>,
+        key: &[u8],
+        value: Option<&[u8]>,
+        time_ms: Option<i64>,
+    ) -> Result<()> {
+        self.inner.context().take_failure()?;
+        self.queue(topic, partition, key, value, time_ms, None)
+    }
+
+    /// Queues a record as [`Producer::send`] does and tells its fate through `tell`, then also in failure; such
+    /// failures are not told again by [`Producer::send`] or [`Producer::flush`].
+    pub fn send_then(
+        &self,
+        topic: &str,
+        key: &[u8],
+        value: Option<&[u8]>,
+        tell: impl FnOnce(Result<Delivered>) + Send + Sync + 'static,
+    ) -> Result<()> {
+        self.queue(topic, None, key, value, None, Some(Box::new(tell)))
+    }
+
+    fn queue(
+        &self,
+        topic: &str,
+        partition: Option<i32>,
+        key: &[u8],
+        value: Option<&[u8]>,
+        time_ms: Option<i64>,
+        tell: Option<Tell>,
+    ) -> Result<()> {
+        let mut record = BaseRecord::with_opaque_to(topic, Box::new(tell)).key(key);
+        record.partition = partition;
+        record.payload = value;
+        record.timestamp = time_ms;
+        let deadline = Instant::now() + QUEUE_WAIT;
+        loop {
+            match self.inner.send(record) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                    if Instant::now() >= deadline {
+                        return Err(Error::QueueFull);
+                    }
+                    // Deliveries free places; serving them here is waiting for the next.
+                    self.inner.poll(Duration::from_millis(10));
+                    record = back;
+                }
+                Err((error, _)) => return Err(Error::kafka("queueing a record")(error)),
+            }
+        }
+    }
+
+    /// Waits until everything queued is delivered, at most `timeout`.
+    ///
+    /// Errors: [`Error::FlushTimedOut`]; [`Error::NotDelivered`] when records were given up since the last call.
+    pub fn flush(&self, timeout: Duration) -> Result<()> {
+        match self.inner.flush(timeout) {
+            Ok(()) => self.inner.context().take_failure(),
+            Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)) => Err(Error::FlushTimedOut),
+            Err(error) => Err(Error::kafka("flushing")(error)),
+        }
+    }
+}
+
+/// Records given up, until somebody asks.
+#[derive(Debug, Default)]
+struct Deliveries {
+    failed: Mutex<Option<(u64, String)>>,
+}
+
+impl Deliveries {
+    fn take_failure(&self) -> Result<()> {
+        match self.failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            None => Ok(()),
+            Some((lost, detail)) => Err(Error::NotDelivered { lost, detail }),
+        }
+    }
+
+    fn note(&self, detail: String) {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.get_or_insert((0, detail)).0 += 1;
+    }
+}
+
+impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        client::log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        client::log_error(&error, reason);
+    }
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = Box<Option<Tell>>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, tell: Self::DeliveryOpaque) {
+        match (result, *tell) {
+            (Ok(message), Some(tell)) => {
+                let partition = u32::try_from(message.partition()).unwrap_or_default();
+                tell(Ok(Delivered { partition, offset: message.offset() }));
+            }
+            (Ok(_), None) => {}
+            (Err((error, _)), Some(tell)) => {
+                tell(Err(Error::NotDelivered { lost: 1, detail: error.to_string() }));
+            }
+            (Err((error, _)), None) => self.note(error.to_string()),
+        }
+    }
+}

@@ -117,6 +117,8 @@ pub(crate) fn feeds(
             let kind = store.ids();
             let who = format!("feed {algo:?} of {}", kind.format(viewer));
             for (place, (post, expected)) in page.posts.iter().zip(&expected).enumerate() {
+                let found = page.posts.iter().find(|post| post.id.1 == expected.id);
+                assert!(found.is_some(), "{who}, place {place}: {expected:?} is not on the page");
                 same(&format!("{who}, place {place}"), post, expected);
             }
             assert_eq!(page.posts.len(), expected.len(), "{who}: length");

@@ -2,8 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod compare;
+mod crash;
 mod formula;
 mod log;
 mod oracle;
 mod oracle_tests;
+mod real;
 mod replay;
+mod spine;

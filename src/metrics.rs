@@ -20,7 +20,11 @@ pub fn describe() {
     );
     describe_gauge!("edgefeed_store_size_bytes", Unit::Bytes, "Size of the store on disk, by column family.");
     describe_gauge!("edgefeed_store_memory_bytes", Unit::Bytes, "Memory the store holds, by purpose.");
-    describe_histogram!("edgefeed_store_sync_duration_seconds", Unit::Seconds, "Time of one sync of the write-ahead log.");
+    describe_histogram!(
+        "edgefeed_store_sync_duration_seconds",
+        Unit::Seconds,
+        "Time of one sync of the write-ahead log."
+    );
     describe_gauge!(
         "edgefeed_job_last_success_timestamp_seconds",
         Unit::Seconds,

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use edgefeed_storage::Store;
-use edgefeed_storage::model::{Hour, Id, TimestampMs, hour_of};
+use edgefeed_storage::model::{Id, TimestampMs};
 use parking_lot::Mutex;
 
 use crate::ranking::trending::{self, Trending, Window};
@@ -12,17 +12,10 @@ use crate::ranking::trending::{self, Trending, Window};
 /// Posts kept: many times what a page takes, so that a viewer who may not see most of them still finds enough.
 const KEPT: usize = 5_000;
 
-/// One finding.
-#[derive(Debug, Default)]
-struct Found {
-    hour: Hour,
-    posts: Arc<[Id]>,
-}
-
 /// The posts of highest standing, best first.
 #[derive(Debug, Default)]
 pub struct TrendingPosts {
-    found: ArcSwap<Found>,
+    found: ArcSwapOption<Arc<[Id]>>,
     finding: Mutex<()>,
 }
 
@@ -33,16 +26,15 @@ impl TrendingPosts {
         self.find(store, now_ms);
     }
 
-    /// The posts as of `now_ms`: those found last, unless that was in another hour, when every decay is another.
-    pub fn at(&self, store: &Store, now_ms: TimestampMs) -> Arc<[Id]> {
-        let hour = hour_of(now_ms);
-        if self.found.load().hour != hour {
+    /// The posts found last; found now where that has never been done.
+    pub fn latest(&self, store: &Store, now_ms: TimestampMs) -> Arc<[Id]> {
+        if self.found.load().is_none() {
             let _one_at_a_time = self.finding.lock();
-            if self.found.load().hour != hour {
+            if self.found.load().is_none() {
                 self.find(store, now_ms);
             }
         }
-        Arc::clone(&self.found.load().posts)
+        self.found.load().as_ref().map(|found| found.as_ref().clone()).unwrap_or_default()
     }
 
     fn find(&self, store: &Store, now_ms: TimestampMs) {
@@ -53,7 +45,7 @@ impl TrendingPosts {
             standing.truncate(KEPT);
         }
         standing.sort_unstable_by(trending::best_first);
-        let posts = standing.iter().map(|post| post.id).collect();
-        self.found.store(Arc::new(Found { hour: hour_of(now_ms), posts }));
+        let posts: Arc<[Id]> = standing.iter().map(|post| post.id).collect();
+        self.found.store(Some(Arc::new(posts)));
     }
 }

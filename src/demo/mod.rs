@@ -65,13 +65,8 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     let secret = SecretString::from(format!("{}{}", Uuid::new_v4(), Uuid::new_v4()));
     let node = Node::start(config(&options, &home, &brokers, &secret), recorder).await?;
 
-    let world = Arc::new(World::new(WorldConfig::demo(
-        options.users,
-        options.posts,
-        options.seed,
-        IdKind::Uuid,
-        now_ms(),
-    )));
+    let world =
+        Arc::new(World::new(WorldConfig::demo(options.users, options.posts, options.seed, IdKind::Uuid, now_ms())));
     say(&format!("edgefeed demo: {} users, {} posts; writing their history to Kafka …", options.users, options.posts));
     let started = Instant::now();
     let writer = Writer::connect(&brokers, Arc::clone(&node.lag)).map_err(failed)?;

@@ -13,6 +13,8 @@ use crate::ranking::{Config, Ranked, Sources};
 /// What is left of a viewer's world.
 #[derive(Debug)]
 pub(super) struct Candidates {
+    /// Whether every author's posts were in memory.
+    complete: bool,
     viewer: Arc<Viewer>,
     posts: HashMap<Id, Sources>,
     removed: [u64; Removed::ALL.len()],
@@ -29,41 +31,55 @@ impl Candidates {
         trending: &[Id],
         now_ms: TimestampMs,
     ) -> Result<Self, StoreError> {
-        let (viewer, favourites) = loop {
-            let viewer = view.viewer();
-            let favourites = favourites(view, &viewer, config);
-            view.load(&viewer.follows)?;
-            view.load(&favourites)?;
-            // Loading may have replaced the view and its author numbers: then once more, with nothing left to load.
-            if Arc::ptr_eq(&viewer, &view.viewer()) {
-                break (viewer, favourites);
-            }
-        };
-        let mut all = Self::new(viewer, config.followed_max + config.trending_max + config.affinity_max);
+        let (viewer, favourites, complete) = load(view, |view, viewer| favourites(view, viewer, config))?;
+        let mut all = Self::new(viewer, config.followed_max + config.trending_max + config.affinity_max, complete);
         let viewer = Arc::clone(&all.viewer);
-        all.by(view, &viewer.follows, now_ms - config.followed_ms(), config.followed_max, Sources::FOLLOWED, config, now_ms);
-        all.by(view, &favourites, now_ms - config.affinity_ms(), config.affinity_max, Sources::AFFINITY, config, now_ms);
+        all.by(
+            view,
+            &viewer.follows,
+            now_ms - config.followed_ms(),
+            config.followed_max,
+            Sources::FOLLOWED,
+            config,
+            now_ms,
+        );
+        all.by(
+            view,
+            &favourites,
+            now_ms - config.affinity_ms(),
+            config.affinity_max,
+            Sources::AFFINITY,
+            config,
+            now_ms,
+        );
         all.trending(view, trending, config, now_ms);
         Ok(all)
     }
 
     /// Followed authors alone.
     pub(super) fn followed(view: &mut View<'_>, config: &Config, now_ms: TimestampMs) -> Result<Self, StoreError> {
-        let viewer = loop {
-            let viewer = view.viewer();
-            view.load(&viewer.follows)?;
-            if Arc::ptr_eq(&viewer, &view.viewer()) {
-                break viewer;
-            }
-        };
-        let mut all = Self::new(viewer, config.followed_max);
+        let (viewer, _, complete) = load(view, |_, _| Vec::new())?;
+        let mut all = Self::new(viewer, config.followed_max, complete);
         let viewer = Arc::clone(&all.viewer);
-        all.by(view, &viewer.follows, now_ms - config.followed_ms(), config.followed_max, Sources::FOLLOWED, config, now_ms);
+        all.by(
+            view,
+            &viewer.follows,
+            now_ms - config.followed_ms(),
+            config.followed_max,
+            Sources::FOLLOWED,
+            config,
+            now_ms,
+        );
         Ok(all)
     }
 
-    fn new(viewer: Arc<Viewer>, expected: usize) -> Self {
-        Self { viewer, posts: HashMap::with_capacity(expected), removed: [0; Removed::ALL.len()] }
+    fn new(viewer: Arc<Viewer>, expected: usize, complete: bool) -> Self {
+        Self { complete, viewer, posts: HashMap::with_capacity(expected), removed: [0; Removed::ALL.len()] }
+    }
+
+    /// Whether nothing is missing for want of memory.
+    pub(super) fn complete(&self) -> bool {
+        self.complete
     }
 
     pub(super) fn len(&self) -> usize {
@@ -159,6 +175,29 @@ impl Candidates {
             })
         });
         ranked.collect()
+    }
+}
+
+/// Brings whom the reader follows, and some others, into memory. Tells whether all of them are there.
+fn load(
+    view: &mut View<'_>,
+    others: impl Fn(&View<'_>, &Viewer) -> Vec<AuthorNo>,
+) -> Result<(Arc<Viewer>, Vec<AuthorNo>, bool), StoreError> {
+    const TRIES: usize = 3;
+    let mut tries = 0;
+    loop {
+        let viewer = view.viewer();
+        let others = others(view, &viewer);
+        let complete = view.load(&[viewer.follows.as_slice(), others.as_slice()].concat())?;
+        // Loading may have replaced the reader's author numbers: then once more, by the new ones.
+        if Arc::ptr_eq(&viewer, &view.viewer()) {
+            return Ok((viewer, others, complete));
+        }
+        tries += 1;
+        if tries == TRIES {
+            let viewer = view.viewer();
+            return Ok((viewer, Vec::new(), false));
+        }
     }
 }
 

@@ -17,9 +17,7 @@ use crate::ranking::{self, Config, Ranked, select};
 use crate::trending::TrendingPosts;
 use candidates::Candidates;
 
-pub use page::{
-    Algo, FeedError, FeedPage, FeedRequest, Freshness, JsonId, PagePost, ServedFrom, TermWeights, Terms,
-};
+pub use page::{Algo, FeedError, FeedPage, FeedRequest, Freshness, JsonId, PagePost, ServedFrom, TermWeights, Terms};
 pub use time::rfc3339;
 
 /// The numbers of the ranking with the name answers give them.
@@ -47,17 +45,22 @@ impl Feed {
 
     /// One page, ranked anew at `now_ms`. Reads memory, now and then the store; no other machine.
     pub fn page(&self, request: &FeedRequest, now_ms: TimestampMs) -> Result<FeedPage, FeedError> {
+        if request.cursor.is_some() {
+            // None is given out yet, so this one is not ours.
+            return Err(FeedError::BadCursor);
+        }
         let started = Instant::now();
         let tuning = self.tuning.load();
         let config = &tuning.config;
         // Before the view: finding them anew takes the lock that a view holds.
-        let trending = self.trending.at(&self.store, now_ms);
+        let trending = self.trending.latest(&self.store, now_ms);
         let mut view = self.store.view(request.viewer, now_ms)?;
         let candidates = match request.algo {
             Algo::Ranked => Candidates::ranked(&mut view, config, &trending, now_ms)?,
             Algo::Time => Candidates::followed(&mut view, config, now_ms)?,
         };
         metrics::candidates(candidates.len(), candidates.removed());
+        let complete = candidates.complete();
         let mut posts = candidates.score(&view, config, now_ms);
         let order = match request.algo {
             Algo::Ranked => {
@@ -78,13 +81,24 @@ impl Feed {
             has_more,
             ranked_at: now_ms,
             served_from: ServedFrom::Local,
-            degraded: self.degraded(),
+            degraded: self.degraded(complete),
             freshness: self.freshness(&tuning.version, now_ms),
         })
     }
 
+    /// Finds the trending posts anew, as the background job does.
+    pub fn refresh_trending(&self, now_ms: TimestampMs) {
+        self.trending.refresh(&self.store, now_ms);
+    }
+
     /// The posts of a page with everything an answer says of them.
-    fn fill(&self, view: &View<'_>, shown: &[&Ranked], explain: bool, config: &Config) -> Result<Vec<PagePost>, FeedError> {
+    fn fill(
+        &self,
+        view: &View<'_>,
+        shown: &[&Ranked],
+        explain: bool,
+        config: &Config,
+    ) -> Result<Vec<PagePost>, FeedError> {
         let kind = self.store.ids();
         let ids: Vec<Id> = shown.iter().map(|post| post.id).collect();
         let liked = view.liked(&ids)?;
@@ -105,15 +119,20 @@ impl Feed {
         Ok(posts.collect())
     }
 
-    fn degraded(&self) -> Vec<&'static str> {
-        if self.lag.caught_up() { Vec::new() } else { vec!["catching_up"] }
+    fn degraded(&self, complete: bool) -> Vec<&'static str> {
+        let marks = [
+            ("catching_up", !self.lag.caught_up()),
+            ("ingest_failed", self.lag.failure().is_some()),
+            ("memory_short", !complete),
+        ];
+        marks.into_iter().filter(|(_, holds)| *holds).map(|(mark, _)| mark).collect()
     }
 
     fn freshness(&self, weights_version: &str, now_ms: TimestampMs) -> Freshness {
         let through = self.lag.applied_through(now_ms);
         Freshness {
             applied_through: through.map(rfc3339),
-            staleness_ms: through.map(|through| u64::try_from(now_ms - through).unwrap_or(0)),
+            staleness_ms: through.map(|through| u64::try_from(now_ms.saturating_sub(through)).unwrap_or(0)),
             // History is what this node has applied itself, so it is as fresh as everything else.
             affinity_as_of: through.map(rfc3339),
             weights_version: weights_version.to_owned(),

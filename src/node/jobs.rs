@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use edgefeed_storage::{Store, StoreError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant as TokioInstant, MissedTickBehavior, interval_at};
 
 use crate::clock::now_ms;
 use crate::config::Config;
@@ -55,6 +55,7 @@ impl Jobs {
     fn warm_up(&mut self, store: &Arc<Store>, trending: &Arc<TrendingPosts>) {
         let (store, trending, warm) = (Arc::clone(store), Arc::clone(trending), Arc::clone(&self.warm));
         self.tasks.spawn_blocking(move || {
+            let _done = Done(warm);
             let started = Instant::now();
             match store.warm(now_ms()) {
                 Ok(()) => tracing::info!(duration_ms = started.elapsed().as_millis(), "store read into memory"),
@@ -62,7 +63,6 @@ impl Jobs {
                 Err(error) => tracing::error!(%error, "the store could not be read into memory at once"),
             }
             trending.refresh(&store, now_ms());
-            warm.store(true, Ordering::Release);
         });
     }
 
@@ -76,7 +76,8 @@ impl Jobs {
         let mut stop = self.stop.subscribe();
         let job = Arc::new(job);
         self.tasks.spawn(async move {
-            let mut ticks = interval(period);
+            // The first one after a period: at a start there is nothing to tidy up, and the warm-up has the store.
+            let mut ticks = interval_at(TokioInstant::now() + period, period);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 tokio::select! {
@@ -96,6 +97,15 @@ impl Jobs {
     pub(super) async fn stop(mut self) {
         self.stop.send_replace(true);
         while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// Says that the warm-up is over, however it ended.
+struct Done(Arc<AtomicBool>);
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
     }
 }
 

@@ -146,8 +146,7 @@ fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
 
 async fn open(config: &Config) -> Result<Arc<Store>, Failure> {
     let storage = config.storage.clone();
-    let options =
-        OpenOptions { ids: config.node.ids, apply_truncates: config.kafka.cdc_truncate == Truncate::Apply };
+    let options = OpenOptions { ids: config.node.ids, apply_truncates: config.kafka.cdc_truncate == Truncate::Apply };
     let opened = tokio::task::spawn_blocking(move || Store::open(&storage, options)).await;
     match opened {
         Ok(store) => store.map(Arc::new).map_err(|error| Failure::failed(format!("storage.dir: {error}"))),
@@ -172,8 +171,6 @@ fn tell(status: &Status, store: &Arc<Store>, lag: &Arc<Lag>, config: &Config, jo
     status.add_section("store", move || kept.stats().map_or(Value::Null, store_section));
     let follow = Arc::clone(lag);
     status.add_check(move || (!follow.caught_up()).then(|| "catching up with Kafka for the first time".to_owned()));
-    let follow = Arc::clone(lag);
-    status.add_check(move || follow.failure().map(|failure| format!("following Kafka has failed: {failure}")));
     let warm = jobs.warm();
     status.add_check(move || (!warm()).then(|| "reading the store into memory".to_owned()));
 }

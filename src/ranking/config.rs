@@ -100,6 +100,9 @@ impl Config {
             ("trending_max", self.trending_max as u64, 1_000),
             ("affinity_max", self.affinity_max as u64, 2_000),
             ("affinity_authors_max", self.affinity_authors_max as u64, 2_000),
+            ("spacing.first_places", self.spacing.first_places as u64, 1_000),
+            ("spacing.gap", self.spacing.gap as u64, 1_000),
+            ("spacing.window", self.spacing.window as u64, 1_000),
         ];
         for (key, value, max) in bounds {
             if value > max {

@@ -9,8 +9,8 @@ pub mod score;
 pub mod select;
 pub mod trending;
 
-use edgefeed_storage::model::{Id, TimestampMs};
 use edgefeed_storage::AuthorNo;
+use edgefeed_storage::model::{Id, TimestampMs};
 
 pub use config::Config;
 

@@ -20,7 +20,7 @@ pub struct Terms {
 
 /// exp(−decay · age in hours); an age below zero counts as zero.
 pub fn freshness(config: &Config, created_at: TimestampMs, now_ms: TimestampMs) -> f64 {
-    let age_hours = (now_ms - created_at).max(0) as f64 / HOUR_MS as f64;
+    let age_hours = now_ms.saturating_sub(created_at).max(0) as f64 / HOUR_MS as f64;
     (-config.freshness_decay * age_hours).exp()
 }
 
@@ -58,7 +58,11 @@ mod tests {
         assert_eq!(freshness(&config, 5, 0), 1.0, "an age below zero is zero");
         let sum = Counters { views: 9, impressions: 8, likes: 1, comments: 2, shares: 1, dwell_ms: 0 };
         assert_eq!(engagement(&sum), 2.0_f64.ln());
-        assert_eq!(engagement(&Counters { likes: 3, ..Counters::default() }), 4.0_f64.ln(), "no impression counts as one");
+        assert_eq!(
+            engagement(&Counters { likes: 3, ..Counters::default() }),
+            4.0_f64.ln(),
+            "no impression counts as one"
+        );
         assert_eq!(interactions(&sum), 9 + 5 + 20 + 15);
         assert_eq!(affinity(0), 0.0);
         let terms = Terms { freshness: 1.0, engagement: 2.0, affinity: 3.0 };

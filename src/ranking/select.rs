@@ -62,8 +62,11 @@ pub fn space(authors: impl IntoIterator<Item = AuthorNo>, rules: &Spacing) -> Ve
         queues[number].ranks.push_back(rank);
         total = rank + 1;
     }
-    let mut ready: BinaryHeap<Reverse<(usize, usize)>> =
-        queues.iter().enumerate().filter_map(|(number, queue)| Some(Reverse((*queue.ranks.front()?, number)))).collect();
+    let mut ready: BinaryHeap<Reverse<(usize, usize)>> = queues
+        .iter()
+        .enumerate()
+        .filter_map(|(number, queue)| Some(Reverse((*queue.ranks.front()?, number))))
+        .collect();
     let mut waiting: BinaryHeap<Reverse<(usize, usize)>> = BinaryHeap::new();
     let mut order = Vec::with_capacity(total);
     for place in 0..total {
@@ -111,8 +114,7 @@ mod tests {
         while !left.is_empty() {
             let place = order.len();
             let may = |rank: &usize| {
-                let taken: Vec<usize> =
-                    (0..place).filter(|before| authors[order[*before]] == authors[*rank]).collect();
+                let taken: Vec<usize> = (0..place).filter(|before| authors[order[*before]] == authors[*rank]).collect();
                 let in_first = taken.iter().filter(|before| **before < rules.first_places).count();
                 let in_window = taken.iter().filter(|before| **before + rules.window > place).count();
                 taken.last().is_none_or(|last| place - last >= rules.gap)

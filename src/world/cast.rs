@@ -163,14 +163,8 @@ pub struct Cast {
 }
 
 impl Cast {
-    pub(super) fn new(
-        people: &People,
-        first_post: u32,
-        snapshot_ms: TimestampMs,
-        now_ms: TimestampMs,
-    ) -> Self {
-        let ids: Vec<Id> =
-            Role::ALL.into_iter().map(|role| people.id(people.regular + role.number())).collect();
+    pub(super) fn new(people: &People, first_post: u32, snapshot_ms: TimestampMs, now_ms: TimestampMs) -> Self {
+        let ids: Vec<Id> = Role::ALL.into_iter().map(|role| people.id(people.regular + role.number())).collect();
         let script = Script::written(people, &ids, first_post, snapshot_ms, now_ms);
         let (posts, snapshot, script) = script.finish();
         Self { ids, posts, snapshot, snapshot_ms, script }

@@ -15,38 +15,21 @@ impl World {
             self.new_posts(),
             self.new_rows(0, follows, Self::new_follow_row),
             self.new_rows(Self::found_by_snapshot(config.blocks), config.blocks, Self::block_row),
-            self.new_rows(
-                Self::found_by_snapshot(config.like_rows),
-                config.like_rows,
-                Self::like_row,
-            ),
-            self.new_rows(
-                Self::found_by_snapshot(config.comment_rows),
-                config.comment_rows,
-                Self::comment_row,
-            ),
-            Box::new(
-                (0..config.events)
-                    .map(|index| self.logged_event(index, self.spread(index, config.events))),
-            ),
+            self.new_rows(Self::found_by_snapshot(config.like_rows), config.like_rows, Self::like_row),
+            self.new_rows(Self::found_by_snapshot(config.comment_rows), config.comment_rows, Self::comment_row),
+            Box::new((0..config.events).map(|index| self.logged_event(index, self.spread(index, config.events)))),
         ]
     }
 
     fn new_posts(&self) -> Facts<'_> {
         let first = self.posts.written_by(self.snapshot_ms());
         Box::new(
-            (first..self.posts.count()).map(|post| {
-                Fact::row(self.posts.created_at(post), Op::Create, self.post_row(post))
-            }),
+            (first..self.posts.count())
+                .map(|post| Fact::row(self.posts.created_at(post), Op::Create, self.post_row(post))),
         )
     }
 
-    fn new_rows(
-        &self,
-        from: u32,
-        to: u32,
-        row: fn(&Self, u32, TimestampMs) -> TableRow,
-    ) -> Facts<'_> {
+    fn new_rows(&self, from: u32, to: u32, row: fn(&Self, u32, TimestampMs) -> TableRow) -> Facts<'_> {
         let count = u64::from(to.saturating_sub(from));
         Box::new((from..to).map(move |index| {
             let at = self.spread(u64::from(index - from), count);

@@ -24,23 +24,14 @@ impl World {
 
     /// A post `reader` comes upon at `at`: at times of a followed author, else one that is making the round.
     pub(super) fn some_post(&self, reader: u32, at: TimestampMs, dice: &mut Dice) -> PostRef {
-        let followed = if dice.chance(0.4) {
-            self.posts.by(self.people.followed_by(reader, dice), at, dice)
-        } else {
-            None
-        };
+        let followed =
+            if dice.chance(0.4) { self.posts.by(self.people.followed_by(reader, dice), at, dice) } else { None };
         let post = followed.unwrap_or_else(|| self.posts.making_the_round(at, dice));
         self.posts.get(post, &self.people)
     }
 
     /// What `reader` does with `post`, told at `at`.
-    pub(super) fn event_about(
-        &self,
-        reader: u32,
-        post: PostRef,
-        at: TimestampMs,
-        dice: &mut Dice,
-    ) -> EventFact {
+    pub(super) fn event_about(&self, reader: u32, post: PostRef, at: TimestampMs, dice: &mut Dice) -> EventFact {
         let (action, dwell_ms) = some_action(dice);
         EventFact {
             event_id: (!dice.chance(self.config.no_id_share)).then(|| uuid_bits(dice)),

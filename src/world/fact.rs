@@ -195,9 +195,9 @@ impl EventFact {
 
     fn derived_id(&self) -> u128 {
         let parts = [self.user.0, self.post.0, self.action as u128, self.event_time as u128];
-        let folded = parts.into_iter().fold(0, |sum, part| {
-            mix(mix(sum ^ part as u64).wrapping_add((part >> 64) as u64).wrapping_add(1))
-        });
+        let folded = parts
+            .into_iter()
+            .fold(0, |sum, part| mix(mix(sum ^ part as u64).wrapping_add((part >> 64) as u64).wrapping_add(1)));
         uuid_bits(&mut Dice::new(folded, Stream::EventId, 0))
     }
 }

@@ -70,13 +70,7 @@ impl PartialEq for Entry {
 impl Eq for Entry {}
 
 /// Puts on the agenda what follows from `fact`, the `number`th of its log, within about `reach_ms`.
-pub(super) fn follow_up(
-    agenda: &mut Agenda,
-    config: &WorldConfig,
-    fact: &Fact,
-    number: u64,
-    reach_ms: i64,
-) {
+pub(super) fn follow_up(agenda: &mut Agenda, config: &WorldConfig, fact: &Fact, number: u64, reach_ms: i64) {
     let mut dice = Dice::new(config.seed, Stream::FollowUp, number);
     match &fact.what {
         What::Event(event) => repeat(agenda, config, fact.time_ms, *event, &mut dice),
@@ -94,13 +88,7 @@ pub(super) fn follow_up(
 
 /// The producer sends an event twice: within half an hour, every tenth long after it can be remembered.
 /// Every eighth near repeat says something else under the same id.
-fn repeat(
-    agenda: &mut Agenda,
-    config: &WorldConfig,
-    at: TimestampMs,
-    event: EventFact,
-    dice: &mut Dice,
-) {
+fn repeat(agenda: &mut Agenda, config: &WorldConfig, at: TimestampMs, event: EventFact, dice: &mut Dice) {
     if !dice.chance(config.repeat_share) {
         return;
     }
@@ -125,11 +113,7 @@ fn row_fate(agenda: &mut Agenda, churn: f64, fact: &RowFact, at: TimestampMs, di
         TableRow::Like { user, post, .. } if dice.chance(churn) => {
             agenda.push(gone(fact.row));
             if dice.chance(0.3) {
-                agenda.push(Fact::row(
-                    back_at,
-                    Op::Create,
-                    TableRow::Like { user, post, created_at: back_at },
-                ));
+                agenda.push(Fact::row(back_at, Op::Create, TableRow::Like { user, post, created_at: back_at }));
             }
         }
         TableRow::Follow { follower, following, .. } if dice.chance(churn / 10.0) => {
@@ -146,22 +130,10 @@ fn row_fate(agenda: &mut Agenda, churn: f64, fact: &RowFact, at: TimestampMs, di
 }
 
 /// An edited, a softly or firmly deleted, or a restored post.
-fn post_fate(
-    agenda: &mut Agenda,
-    fact: &RowFact,
-    at: TimestampMs,
-    back_at: TimestampMs,
-    dice: &mut Dice,
-) {
+fn post_fate(agenda: &mut Agenda, fact: &RowFact, at: TimestampMs, back_at: TimestampMs, dice: &mut Dice) {
     let TableRow::Post { id, author, created_at, .. } = fact.row else { return };
     let luck = dice.below(5);
-    let edited = |deleted_at| TableRow::Post {
-        id,
-        author,
-        created_at,
-        deleted_at,
-        toasted: luck.is_multiple_of(2),
-    };
+    let edited = |deleted_at| TableRow::Post { id, author, created_at, deleted_at, toasted: luck.is_multiple_of(2) };
     match luck {
         0 => agenda.push(Fact::row(at, Op::Delete, fact.row)),
         1 => agenda.push(Fact::row(at, Op::Update, edited(Some(at)))),

@@ -86,12 +86,7 @@ impl<'w> Live<'w> {
             }
             890..=929 => {
                 let post = self.some_post(reader, now, dice).id;
-                TableRow::Comment {
-                    id: self.new_id(Stream::CommentId),
-                    post,
-                    user,
-                    created_at: now,
-                }
+                TableRow::Comment { id: self.new_id(Stream::CommentId), post, user, created_at: now }
             }
             930..=969 => self.new_post(now, dice),
             970..=997 => world.follow_row(reader, self.somebody_else(reader, dice), now),
@@ -109,8 +104,7 @@ impl<'w> Live<'w> {
             return self.world.some_post(reader, now, dice);
         }
         let count = self.talk.len() as u32;
-        let mut candidate =
-            || self.talk.get((count - 1 - dice.recent(count).min(count - 1)) as usize).copied();
+        let mut candidate = || self.talk.get((count - 1 - dice.recent(count).min(count - 1)) as usize).copied();
         let drawn = [candidate(), candidate(), candidate()];
         let best = drawn.into_iter().flatten().max_by_key(|post| mix(post.id.0 as u64));
         best.unwrap_or_else(|| self.world.some_post(reader, now, dice))

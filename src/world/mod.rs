@@ -59,14 +59,9 @@ impl World {
         config.log_days = config.log_days.clamp(3, 30);
         config.post_days = config.post_days.clamp(config.log_days + 1, 60);
         config.follows_mean = config.follows_mean.max(1);
-        let people = People {
-            seed: config.seed,
-            ids: config.ids,
-            regular: config.users,
-            follows_mean: config.follows_mean,
-        };
-        let posts =
-            Posts::new(config.seed, config.posts, config.post_days, config.now_ms, config.users);
+        let people =
+            People { seed: config.seed, ids: config.ids, regular: config.users, follows_mean: config.follows_mean };
+        let posts = Posts::new(config.seed, config.posts, config.post_days, config.now_ms, config.users);
         let snapshot_ms = config.now_ms - i64::from(config.log_days) * DAY_MS;
         let cast = Cast::new(&people, config.posts, snapshot_ms, config.now_ms);
         Self { config, people, posts, cast }

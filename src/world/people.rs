@@ -56,10 +56,8 @@ impl People {
 
     /// The ordinary authors a user follows, each once, ascending.
     pub(super) fn follows_of(&self, user: u32) -> Vec<u32> {
-        let mut authors: Vec<u32> = (0..self.slots(user))
-            .map(|slot| self.follow(user, slot))
-            .filter(|author| *author != user)
-            .collect();
+        let mut authors: Vec<u32> =
+            (0..self.slots(user)).map(|slot| self.follow(user, slot)).filter(|author| *author != user).collect();
         authors.sort_unstable();
         authors.dedup();
         authors

@@ -35,14 +35,8 @@ impl Posts {
     /// `count` posts over the `days` before `now_ms`, by the ordinary users.
     pub(super) fn new(seed: u64, count: u32, days: u16, now_ms: TimestampMs, authors: u32) -> Self {
         let span_ms = i64::from(days.max(1)) * DAY_MS;
-        let mut posts = Self {
-            seed,
-            count,
-            start_ms: now_ms - span_ms,
-            span_ms,
-            offsets: Vec::new(),
-            by_author: Vec::new(),
-        };
+        let mut posts =
+            Self { seed, count, start_ms: now_ms - span_ms, span_ms, offsets: Vec::new(), by_author: Vec::new() };
         posts.index(authors);
         posts
     }

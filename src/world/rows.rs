@@ -43,8 +43,7 @@ impl World {
         let reader = self.people.reader(&mut dice);
         let author = self.people.followed_by(reader, &mut dice);
         let (reader, author) = (self.people.id(reader), self.people.id(author));
-        let (blocker, blocked) =
-            if index.is_multiple_of(2) { (reader, author) } else { (author, reader) };
+        let (blocker, blocked) = if index.is_multiple_of(2) { (reader, author) } else { (author, reader) };
         TableRow::Block { blocker, blocked, created_at: at }
     }
 
@@ -58,20 +57,14 @@ impl World {
     }
 
     pub(super) fn follow_row(&self, follower: u32, author: u32, at: TimestampMs) -> TableRow {
-        TableRow::Follow {
-            follower: self.people.id(follower),
-            following: self.people.id(author),
-            created_at: at,
-        }
+        TableRow::Follow { follower: self.people.id(follower), following: self.people.id(author), created_at: at }
     }
 
     /// A time up to 14 days before the snapshot, for rows it found.
     pub(super) fn before_snapshot(&self, stream: Stream, index: u32) -> TimestampMs {
         // The row's own dice begin at `index`; these must not repeat them.
         let mut dice = Dice::new(!self.config.seed, stream, u64::from(index));
-        let oldest = (self.snapshot_ms()
-            - (self.config.now_ms - i64::from(self.config.post_days) * DAY_MS))
-            .max(1);
+        let oldest = (self.snapshot_ms() - (self.config.now_ms - i64::from(self.config.post_days) * DAY_MS)).max(1);
         self.snapshot_ms() - 1 - dice.within_ms(oldest)
     }
 }

@@ -89,8 +89,7 @@ impl<'a> Script<'a> {
 
     fn window_ends(&mut self) {
         let now = self.now;
-        let ends =
-            [(Case::At24h, Case::Beyond24h, DAY_MS), (Case::At72h, Case::Beyond72h, 3 * DAY_MS)];
+        let ends = [(Case::At24h, Case::Beyond24h, DAY_MS), (Case::At72h, Case::Beyond72h, 3 * DAY_MS)];
         for (at, beyond, age) in ends {
             self.write(at, Role::Edge, now - age);
             self.write(beyond, Role::Edge, now - age - 1);
@@ -104,11 +103,9 @@ impl<'a> Script<'a> {
 
     /// Blocked both ways, once before the snapshot and once after; one block is taken back.
     fn blocks(&mut self) {
-        for (case, role) in [
-            (Case::Blocking, Role::Blocking),
-            (Case::Blocked, Role::Blocked),
-            (Case::Unblocked, Role::Unblocked),
-        ] {
+        for (case, role) in
+            [(Case::Blocking, Role::Blocking), (Case::Blocked, Role::Blocked), (Case::Unblocked, Role::Unblocked)]
+        {
             let first = self.write(case, role, self.now - 2 * HOUR_MS);
             self.write(case, role, self.now - 40 * HOUR_MS);
             self.act(self.now - HOUR_MS, first, Action::Like);
@@ -146,8 +143,7 @@ impl<'a> Script<'a> {
 
     /// Views exactly 24 hours old and a millisecond to either side. Reported at once.
     fn views(&mut self) {
-        let ends =
-            [(Case::ViewedBeyond24h, -1), (Case::ViewedAt24h, 0), (Case::ViewedWithin24h, 1)];
+        let ends = [(Case::ViewedBeyond24h, -1), (Case::ViewedAt24h, 0), (Case::ViewedWithin24h, 1)];
         for (case, shift) in ends {
             let post = self.write(case, Role::Seen, self.now - 26 * HOUR_MS);
             let at = self.now - DAY_MS + shift;
@@ -180,13 +176,7 @@ impl<'a> Script<'a> {
         let post = self.write(Case::Viral, Role::Viral, self.now - 100 * HOUR_MS);
         for hours in [0, 1, 2, 23, 24, 25] {
             for _ in 0..3 {
-                self.act_by(
-                    Role::TwinA,
-                    self.now - hours * HOUR_MS,
-                    self.now - hours * HOUR_MS,
-                    post,
-                    Action::Share,
-                );
+                self.act_by(Role::TwinA, self.now - hours * HOUR_MS, self.now - hours * HOUR_MS, post, Action::Share);
             }
         }
         let ahead = self.now - MINUTE_MS;
@@ -212,12 +202,10 @@ impl<'a> Script<'a> {
 
     /// A new post: found by the snapshot or told by the log, never later than now.
     fn write(&mut self, case: Case, role: Role, created_at: TimestampMs) -> PostRef {
-        let id =
-            id_of(self.people.ids, self.people.seed, Stream::PostId, u64::from(self.next_post));
+        let id = id_of(self.people.ids, self.people.seed, Stream::PostId, u64::from(self.next_post));
         self.next_post += 1;
         let post = PostRef { id, author: self.id(role), created_at };
-        let inserted_ms =
-            if created_at > self.now { self.now - 10 * MINUTE_MS } else { created_at };
+        let inserted_ms = if created_at > self.now { self.now - 10 * MINUTE_MS } else { created_at };
         self.posts.push(CastPost { case, role, post, inserted_ms });
         if inserted_ms <= self.snapshot_ms {
             self.snapshot.push(post_row(post, None, false));
@@ -231,13 +219,7 @@ impl<'a> Script<'a> {
         self.facts.push(Fact::row(at, op, row));
     }
 
-    fn edit(
-        &mut self,
-        at: TimestampMs,
-        post: PostRef,
-        deleted_at: Option<TimestampMs>,
-        toasted: bool,
-    ) {
+    fn edit(&mut self, at: TimestampMs, post: PostRef, deleted_at: Option<TimestampMs>, toasted: bool) {
         self.row(at, Op::Update, post_row(post, deleted_at, toasted));
     }
 
@@ -246,27 +228,13 @@ impl<'a> Script<'a> {
         self.act_by(Role::Viewer, at, at, post, action);
     }
 
-    fn act_late(
-        &mut self,
-        at: TimestampMs,
-        event_time: TimestampMs,
-        post: PostRef,
-        action: Action,
-    ) {
+    fn act_late(&mut self, at: TimestampMs, event_time: TimestampMs, post: PostRef, action: Action) {
         self.act_by(Role::Viewer, at, event_time, post, action);
     }
 
-    fn act_by(
-        &mut self,
-        who: Role,
-        at: TimestampMs,
-        event_time: TimestampMs,
-        post: PostRef,
-        action: Action,
-    ) {
+    fn act_by(&mut self, who: Role, at: TimestampMs, event_time: TimestampMs, post: PostRef, action: Action) {
         // The ordinary events count up from 0; these count down from the top.
-        let mut dice =
-            Dice::new(self.people.seed, Stream::EventId, u64::MAX - self.facts.len() as u64);
+        let mut dice = Dice::new(self.people.seed, Stream::EventId, u64::MAX - self.facts.len() as u64);
         let dwell_ms = if action == Action::View { 4_000 } else { 0 };
         self.facts.push(Fact::event(
             at,
@@ -284,11 +252,5 @@ impl<'a> Script<'a> {
 }
 
 const fn post_row(post: PostRef, deleted_at: Option<TimestampMs>, toasted: bool) -> TableRow {
-    TableRow::Post {
-        id: post.id,
-        author: post.author,
-        created_at: post.created_at,
-        deleted_at,
-        toasted,
-    }
+    TableRow::Post { id: post.id, author: post.author, created_at: post.created_at, deleted_at, toasted }
 }

@@ -19,6 +19,8 @@ pub struct Config {
     pub tombstone_days: u16,
     /// How many dead letters are kept; past it the oldest go.
     pub dead_letters_max: u64,
+    /// How many bytes of dead letters are kept; past it the oldest go.
+    pub dead_letters_max_bytes: u64,
     /// How long event ids are remembered, in hours of each partition's own record time. At least 1.
     pub dedup_hours: u32,
 }
@@ -31,6 +33,7 @@ impl Default for Config {
             wal_sync_ms: 250,
             tombstone_days: 14,
             dead_letters_max: 100_000,
+            dead_letters_max_bytes: 256 << 20,
             dedup_hours: 1,
         }
     }

@@ -15,11 +15,11 @@ use crate::error::Result;
 use crate::key::{self, Family};
 use crate::model::{HOUR_MS, Hour, TimestampMs, hour_of};
 
-/// One in this many new ids is looked up for nothing.
-const FALSE_POSITIVE: f64 = 0.01;
-/// Ids the first filter of a bucket is made for; each further one takes four times as many, up to a bound.
+/// The share of new ids that one filter takes for known. There is a filter or two per partition and hour, and every
+/// mistake costs a read.
+const FALSE_POSITIVE: f64 = 1e-4;
+/// Ids the first filter of a bucket is made for; each further one takes four times as many.
 const FIRST_CAPACITY: usize = 1 << 14;
-const LAST_CAPACITY: usize = 1 << 20;
 
 /// Where an id was seen before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Bucket {
 
     fn insert(&mut self, hash: u64) {
         if self.room == 0 {
-            let capacity = (FIRST_CAPACITY << (2 * self.filters.len().min(3))).min(LAST_CAPACITY);
+            let capacity = FIRST_CAPACITY << (2 * self.filters.len()).min(16);
             self.filters.push(BloomFilter::with_false_pos(FALSE_POSITIVE).expected_items(capacity));
             self.room = capacity;
         }
@@ -70,11 +70,19 @@ pub(crate) struct Dedup {
     /// By partition and hour; filled from the store at the first event after a start.
     buckets: BTreeMap<(u32, Hour), Bucket>,
     loaded: bool,
+    /// By partition, the hour below which everything is forgotten.
+    expired: BTreeMap<u32, Hour>,
 }
 
 impl Dedup {
     pub(crate) fn new(hours: u32) -> Self {
-        Self { hours: hours.max(1), hasher: DefaultHashBuilder::default(), buckets: BTreeMap::new(), loaded: false }
+        Self {
+            hours: hours.max(1),
+            hasher: DefaultHashBuilder::default(),
+            buckets: BTreeMap::new(),
+            loaded: false,
+            expired: BTreeMap::new(),
+        }
     }
 
     /// How long an id is remembered at least, in milliseconds of record time.
@@ -84,7 +92,7 @@ impl Dedup {
 
     /// The first hour that is still looked at when the partition's record time stands at `watermark`.
     pub(crate) fn first_hour(&self, watermark: TimestampMs) -> Hour {
-        hour_of(watermark - self.horizon())
+        hour_of(watermark.saturating_sub(self.horizon()))
     }
 
     /// Reads what the store remembers, once. `first_hour` tells each partition's horizon.
@@ -138,12 +146,10 @@ impl Dedup {
         Ok(if elsewhere { Seen::Elsewhere } else { Seen::No })
     }
 
-    /// Forgets a partition's hours below `first`; returns them, so that their keys can be dropped too.
-    pub(crate) fn expire(&mut self, partition: u32, first: Hour) -> Vec<Hour> {
-        let old: Vec<Hour> = self.buckets.range((partition, 0)..(partition, first)).map(|(&(_, hour), _)| hour).collect();
-        for hour in &old {
-            self.buckets.remove(&(partition, *hour));
-        }
-        old
+    /// Forgets a partition's hours below `first`. Tells whether that is more than was forgotten before: then their keys
+    /// can go too.
+    pub(crate) fn expire(&mut self, partition: u32, first: Hour) -> bool {
+        self.buckets.retain(|(other, hour), _| *other != partition || *hour >= first);
+        self.expired.insert(partition, first) != Some(first)
     }
 }

@@ -159,5 +159,6 @@ impl Engine {
 
 /// RocksDB reports a held lock as an IO error that names its LOCK file.
 fn is_lock(error: &rocksdb::Error) -> bool {
-    error.kind() == rocksdb::ErrorKind::IOError && error.as_ref().contains("LOCK")
+    error.kind() == rocksdb::ErrorKind::IOError
+        && ["lock file", "lock hold"].iter().any(|words| error.as_ref().contains(words))
 }

@@ -34,9 +34,7 @@ fn check(dir: &Path, text: &str, ids: IdKind) -> Result<()> {
     }
     match words.next() {
         Some(kind) if kind == ids.name() => Ok(()),
-        Some(kind) => {
-            Err(StoreError::OtherIds { dir: dir.to_owned(), found: kind.to_owned(), wanted: ids.name() })
-        }
+        Some(kind) => Err(StoreError::OtherIds { dir: dir.to_owned(), found: kind.to_owned(), wanted: ids.name() }),
         None => Err(not_ours("its FORMAT file is damaged")),
     }
 }

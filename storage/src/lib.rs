@@ -10,6 +10,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod apply;
+#[doc(hidden)]
+pub mod bare;
 mod config;
 mod counters;
 mod dedup;

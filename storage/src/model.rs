@@ -60,9 +60,7 @@ impl IdKind {
     /// Reads an id in its canonical text form; `None` when it is of the other kind or malformed.
     pub fn parse(self, text: &str) -> Option<Id> {
         match self {
-            Self::Uuid if text.len() == 36 => {
-                uuid::Uuid::try_parse(text).ok().map(|uuid| Id(uuid.as_u128()))
-            }
+            Self::Uuid if text.len() == 36 => uuid::Uuid::try_parse(text).ok().map(|uuid| Id(uuid.as_u128())),
             Self::U64 if text.bytes().all(|byte| byte.is_ascii_digit()) => {
                 text.parse::<u64>().ok().map(|number| Id(u128::from(number)))
             }
@@ -110,15 +108,8 @@ pub enum Topic {
 
 impl Topic {
     /// Every topic; a topic's code on disk is its discriminant and never changes.
-    pub const ALL: [Self; 7] = [
-        Self::Events,
-        Self::Posts,
-        Self::Follows,
-        Self::Comments,
-        Self::Likes,
-        Self::Blocks,
-        Self::Users,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Events, Self::Posts, Self::Follows, Self::Comments, Self::Likes, Self::Blocks, Self::Users];
 
     /// The code of this topic in keys.
     pub const fn code(self) -> u8 {

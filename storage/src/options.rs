@@ -1,7 +1,7 @@
 //! How RocksDB is set up: one memory budget, point-in-time recovery, a bloom filter where single keys are read.
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode, Options, WriteBufferManager,
+    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode, Options, WriteBufferManager,
 };
 
 use crate::config::Config;
@@ -26,12 +26,7 @@ pub(crate) struct Budget {
 impl Budget {
     pub(crate) fn of(config: &Config) -> Self {
         let total = config.memory_budget_bytes;
-        Self {
-            cache_bytes: total / 4,
-            write_buffer_bytes: total / 8,
-            hot_bytes: total / 2,
-            viewer_bytes: total / 4,
-        }
+        Self { cache_bytes: total / 4, write_buffer_bytes: total / 8, hot_bytes: total / 2, viewer_bytes: total / 4 }
     }
 }
 
@@ -49,11 +44,8 @@ pub(crate) fn database(budget: &Budget, cache: &Cache) -> Options {
     // Rarely written families must not keep old logs alive.
     options.set_max_total_wal_size(256 << 20);
     options.set_keep_log_file_num(4);
-    let manager = WriteBufferManager::new_write_buffer_manager_with_cache(
-        budget.write_buffer_bytes,
-        false,
-        cache.clone(),
-    );
+    let manager =
+        WriteBufferManager::new_write_buffer_manager_with_cache(budget.write_buffer_bytes, false, cache.clone());
     options.set_write_buffer_manager(&manager);
     options
 }
@@ -76,6 +68,11 @@ fn options(family: Family, budget: &Budget, cache: &Cache, retention: Retention,
     table.set_block_cache(cache);
     table.set_cache_index_and_filter_blocks(true);
     table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    // In pieces of a block's size: a whole filter of a large file would not fit a shard of the cache and would be read
+    // from the file again for every key.
+    table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+    table.set_partition_filters(true);
+    table.set_pin_top_level_index_and_filter(true);
     table.set_format_version(6);
     let mut options = Options::default();
     options.set_write_buffer_size((budget.write_buffer_bytes / 3).clamp(1 << 20, 64 << 20));

@@ -25,8 +25,9 @@ pub const VIEWED_KEPT_MS: i64 = 25 * HOUR_MS;
 pub(crate) struct Clock(Arc<AtomicI64>);
 
 impl Clock {
-    pub(crate) fn advance(&self, now_ms: TimestampMs) {
-        self.0.fetch_max(now_ms, Ordering::Relaxed);
+    pub(crate) fn set(&self, now_ms: TimestampMs) {
+        // Not the highest ever: a clock that once jumped ahead must not go on dropping what is still read.
+        self.0.store(now_ms, Ordering::Relaxed);
     }
 
     pub(crate) fn now_ms(&self) -> TimestampMs {
@@ -45,10 +46,7 @@ impl Retention {
     /// Whether anything of this family ever expires by compaction.
     pub fn applies(self, family: Family) -> bool {
         use Family::*;
-        matches!(
-            family,
-            PostHours | UserAuthorDays | Viewed | Posts | Follows | Blocks | Likes | Comments | Users
-        )
+        matches!(family, PostHours | UserAuthorDays | Viewed | Posts | Follows | Blocks | Likes | Comments | Users)
     }
 
     /// Whether a value may go. What cannot be read is kept: damage is for a reader to report.

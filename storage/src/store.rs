@@ -82,13 +82,26 @@ impl Store {
     /// Drops what has left every window; cheap, to be called every minute or so.
     pub fn maintain(&self, now_ms: TimestampMs) -> Result<()> {
         const STRIDE: usize = 4096;
-        self.clock.advance(now_ms);
+        self.clock.set(now_ms);
         self.writer.write().expire_dedup(&self.engine)?;
         let mut from = 0;
-        while self.hot.write().age(from..from + STRIDE, now_ms) {
+        loop {
+            // `apply` looks at what is in memory, reads the rest and then changes both: nothing may go in between.
+            let _no_apply = self.writer.read_recursive();
+            if !self.hot.write().age(from..from + STRIDE, now_ms) {
+                break;
+            }
             from += STRIDE;
         }
-        self.hot.write().evict(now_ms);
+        {
+            let _no_apply = self.writer.read_recursive();
+            let mut hot = self.hot.write();
+            hot.shed();
+            hot.evict();
+        }
+        if self.hot.read().is_partial() {
+            self.warm(now_ms)?;
+        }
         Ok(())
     }
 

@@ -99,6 +99,9 @@ pub(crate) struct VersionMark {
     pub value: u64,
     /// The highest commit time seen.
     pub commit_time: TimestampMs,
+    /// The packed version of the last truncate applied: no row of it or below comes to life, in whatever order
+    /// partitions are read. 0 where there was none.
+    pub floor: u64,
 }
 
 /// A record that could not be used, kept whole.
@@ -122,7 +125,8 @@ mod tests {
 
     #[test]
     fn a_value_comes_back_and_a_cut_long_or_foreign_one_is_damage() {
-        let row = PostRow { version: 7 << 56, removed: Some(-1), hidden: true, author: Some((Id(u128::MAX), i64::MIN)) };
+        let row =
+            PostRow { version: 7 << 56, removed: Some(-1), hidden: true, author: Some((Id(u128::MAX), i64::MIN)) };
         let bytes = encode(Family::Posts, &row).unwrap();
         assert_eq!(decode::<PostRow>(Family::Posts, &bytes).unwrap(), row);
         for cut in 0..bytes.len() {

@@ -12,6 +12,11 @@ use crate::store::Store;
 use crate::value::{self, LinkRow};
 use crate::viewer::{Facts, Viewer};
 
+/// How often authors are loaded anew when others push them out meanwhile.
+const LOAD_TRIES: usize = 4;
+/// Authors read from the store while `apply` waits.
+const LOAD_CHUNK: usize = 32;
+
 /// Facts, held still: while a view lives, `apply` waits before it changes the projection. Short-lived by design.
 #[derive(Debug)]
 pub struct View<'a> {
@@ -76,25 +81,35 @@ impl View<'_> {
         Arc::clone(&self.viewer)
     }
 
-    /// Makes sure these authors' posts are in memory. May read the store; already loaded ones cost nothing. Afterwards
-    /// [`View::viewer`] may be another one, with other author numbers: then load by those once more.
-    pub fn load(&mut self, authors: &[AuthorNo]) -> Result<()> {
-        let missing: Vec<Id> = authors
-            .iter()
-            .filter(|author| !self.hot.is_loaded(**author))
-            .filter_map(|author| self.hot.author_id(*author))
-            .collect();
-        if missing.is_empty() {
-            return Ok(());
+    /// Makes sure these authors' posts are in memory, and tells whether they are: not when they take more memory than
+    /// there is. May read the store; loaded ones cost nothing. Afterwards [`View::viewer`] may be another one, with other
+    /// author numbers: then load by those once more.
+    pub fn load(&mut self, authors: &[AuthorNo]) -> Result<bool> {
+        for _ in 0..LOAD_TRIES {
+            let missing: Vec<Id> = authors
+                .iter()
+                .filter(|author| !self.hot.wants(**author))
+                .filter_map(|author| self.hot.author_id(*author))
+                .collect();
+            if missing.is_empty() {
+                return Ok(true);
+            }
+            let (store, now_ms) = (self.store, self.now_ms);
+            RwLockReadGuard::unlocked(&mut self.hot, || store.load_authors(&missing, now_ms))?;
+            if !self.viewer.fits(self.hot.generation(), day_of(now_ms)) {
+                return self.renew();
+            }
         }
-        let (store, now_ms) = (self.store, self.now_ms);
-        RwLockReadGuard::unlocked(&mut self.hot, || store.load_authors(&missing, now_ms))?;
-        // The projection may have started over meanwhile: then the reader's facts need its new numbers.
+        Ok(false)
+    }
+
+    /// The projection started over: the reader's facts need its new numbers.
+    fn renew(&mut self) -> Result<bool> {
+        let (store, id, now_ms) = (self.store, self.viewer.id, self.now_ms);
         while !self.viewer.fits(self.hot.generation(), day_of(now_ms)) {
-            let id = self.viewer.id;
             self.viewer = RwLockReadGuard::unlocked(&mut self.hot, || store.viewer(id, now_ms))?;
         }
-        Ok(())
+        Ok(false)
     }
 
     /// An author's posts, newest first. Call [`View::load`] before.
@@ -126,23 +141,26 @@ impl View<'_> {
 }
 
 impl Store {
-    /// Reads authors into the projection. `apply` waits meanwhile, so nothing slips between the read and the insert.
+    /// Reads authors into the projection. `apply` waits while a few of them are read, so nothing slips between the read
+    /// and the insert.
     pub(crate) fn load_authors(&self, authors: &[Id], now_ms: TimestampMs) -> Result<()> {
-        let _no_apply = self.writer.read();
-        for author in authors {
-            let posts = hot::load_author(&self.engine, self.keys, *author, now_ms)?;
-            self.hot.write().put_author(*author, posts);
+        for chunk in authors.chunks(LOAD_CHUNK) {
+            // Recursive: an `apply` that waits for the warm-up must not hold up readers who could go on beside it.
+            let _no_apply = self.writer.read_recursive();
+            for author in chunk {
+                let posts = hot::load_author(&self.engine, self.keys, *author, now_ms)?;
+                self.hot.write().put_author(*author, posts);
+            }
         }
-        self.hot.write().evict(now_ms);
+        self.hot.write().evict();
         Ok(())
     }
 
     /// Reads everything that fits into the projection, as after a start. `apply` waits meanwhile; readers do not.
     pub fn warm(&self, now_ms: TimestampMs) -> Result<()> {
-        let _no_apply = self.writer.read();
-        let (budget, generation) = (self.budget.hot_bytes, self.hot.read().generation().wrapping_add(1));
-        let loaded = Hot::load_all(&self.engine, self.keys, budget, generation, now_ms)?;
-        *self.hot.write() = loaded;
+        let _no_apply = self.writer.read_recursive();
+        let loaded = Hot::load_all(&self.engine, self.keys, self.budget.hot_bytes, now_ms)?;
+        self.hot.write().replace(loaded);
         Ok(())
     }
 }

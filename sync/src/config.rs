@@ -179,10 +179,7 @@ impl Topics {
 
     /// The topics that are followed, each with its Kafka name.
     pub fn followed(&self) -> Vec<(Topic, String)> {
-        Topic::ALL
-            .into_iter()
-            .filter_map(|topic| Some((topic, self.name_of(topic)?.to_owned())))
-            .collect()
+        Topic::ALL.into_iter().filter_map(|topic| Some((topic, self.name_of(topic)?.to_owned()))).collect()
     }
 }
 
@@ -244,9 +241,7 @@ impl Security {
         }
         let complete = mechanism.is_some() && self.username.is_some() && self.password.is_some();
         if self.protocol.is_sasl() && !complete {
-            problems.push(
-                "kafka.security: protocol sasl_* needs sasl_mechanism, username and password".to_owned(),
-            );
+            problems.push("kafka.security: protocol sasl_* needs sasl_mechanism, username and password".to_owned());
         }
         if !self.protocol.is_sasl() && (mechanism.is_some() || self.username.is_some() || self.password.is_some()) {
             problems.push("kafka.security: a user needs protocol sasl_plaintext or sasl_ssl".to_owned());

@@ -3,12 +3,12 @@
 //! It assigns partitions and offsets by itself, from what the store holds; no group decides anything. It never waits
 //! for another machine: finding topics and asking for log ends is the [`crate::watcher`]'s work.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{SendTimeoutError, Sender};
-use edgefeed_storage::model::{Outcome, Record, TimestampMs, TopicPartition};
+use edgefeed_storage::model::{Outcome, Record, TimestampMs, Topic, TopicPartition};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message as _};
@@ -58,6 +58,16 @@ struct Reading {
     anchor: Option<Anchor>,
 }
 
+/// What the reader does at the moment.
+#[derive(Debug, Default)]
+struct Progress {
+    reading: BTreeMap<TopicPartition, Reading>,
+    paused: BTreeSet<Topic>,
+    /// Where reading began lately: told to the store with the next chunk, so that it knows a partition from its first
+    /// day on, empty or not, and can tell later that something is missing.
+    begun: Vec<(TopicPartition, i64)>,
+}
+
 /// The reader and its surroundings.
 pub(crate) struct Reader {
     pub(crate) client: Arc<Client>,
@@ -72,10 +82,10 @@ pub(crate) struct Reader {
 impl Reader {
     /// Reads until asked to stop, or until nobody takes the chunks any more.
     pub(crate) fn run(self) -> Result<()> {
-        let mut reading = BTreeMap::new();
+        let mut progress = Progress::default();
         while !self.mailbox.is_stopped() {
-            self.obey(self.mailbox.take_orders(), &mut reading)?;
-            let chunk = self.read_chunk(&mut reading)?;
+            self.obey(self.mailbox.take_orders(), &mut progress)?;
+            let chunk = self.read_chunk(&mut progress)?;
             if !chunk.is_empty() && !self.hand_on(chunk) {
                 break;
             }
@@ -83,26 +93,33 @@ impl Reader {
         Ok(())
     }
 
-    fn obey(&self, orders: Orders, reading: &mut BTreeMap<TopicPartition, Reading>) -> Result<()> {
-        if !orders.drop.is_empty() {
-            self.unassign(orders.drop.iter().filter(|at| reading.remove(at).is_some()).copied())?;
-        }
-        if orders.restart {
-            let list = self.names.list(reading.iter().map(|(at, known)| (*at, known.from())))?;
+    fn obey(&self, orders: Orders, progress: &mut Progress) -> Result<()> {
+        let Orders { start, drop, pause, restart } = orders;
+        self.unassign(drop.iter().filter(|at| progress.reading.remove(at).is_some()).copied())?;
+        if restart {
+            let list = self.names.list(progress.reading.iter().map(|(at, known)| (*at, known.from())))?;
             self.client.assign(&list).map_err(Error::kafka("assigning partitions"))?;
         }
-        let fresh: Vec<_> = orders.start.into_iter().filter(|(at, _)| !reading.contains_key(at)).collect();
+        let fresh: Vec<_> = start.into_iter().filter(|(at, _)| !progress.reading.contains_key(at)).collect();
         if !fresh.is_empty() {
             let list = self.names.list(fresh.iter().map(|(at, start)| (*at, Offset::Offset(start.from))))?;
             self.client.incremental_assign(&list).map_err(Error::kafka("assigning partitions"))?;
-            reading.extend(fresh.into_iter().map(|(at, start)| (at, Reading::of(start))));
         }
-        if !orders.pause.is_empty() {
-            let stalled = reading.keys().filter(|at| orders.pause.contains(&at.topic));
-            let list = self.names.list(stalled.map(|at| (*at, Offset::Invalid)))?;
-            self.client.pause(&list).map_err(Error::kafka("pausing partitions"))?;
+        // A partition assigned anew is no longer paused.
+        let again = restart || !fresh.is_empty();
+        progress.begun.extend(fresh.iter().map(|(at, start)| (*at, start.next)));
+        progress.reading.extend(fresh.into_iter().map(|(at, start)| (at, Reading::of(start))));
+        if !pause.is_subset(&progress.paused) || again {
+            progress.paused.extend(pause);
+            self.pause(progress)?;
         }
         Ok(())
+    }
+
+    fn pause(&self, progress: &Progress) -> Result<()> {
+        let paused = progress.reading.keys().filter(|at| progress.paused.contains(&at.topic));
+        let list = self.names.list(paused.map(|at| (*at, Offset::Invalid)))?;
+        self.client.pause(&list).map_err(Error::kafka("pausing partitions"))
     }
 
     fn unassign(&self, partitions: impl Iterator<Item = TopicPartition>) -> Result<()> {
@@ -114,37 +131,32 @@ impl Reader {
     }
 
     /// Waits for a first record, then takes what is there without waiting.
-    fn read_chunk(&self, reading: &mut BTreeMap<TopicPartition, Reading>) -> Result<Chunk> {
-        let mut chunk = Chunk::default();
+    fn read_chunk(&self, progress: &mut Progress) -> Result<Chunk> {
+        let mut chunk = Chunk { ends: std::mem::take(&mut progress.begun), ..Chunk::default() };
         let mut wait = POLL;
         while let Some(polled) = self.client.poll(wait) {
             wait = Duration::ZERO;
             match polled {
-                Ok(message) => self.take(&message, reading, &mut chunk)?,
-                Err(error) => self.note(&error, reading)?,
+                Ok(message) => self.take(&message, progress, &mut chunk)?,
+                Err(error) => self.note(&error, progress)?,
             }
             if chunk.is_full() {
                 break;
             }
         }
-        self.take_ends(reading, &mut chunk);
+        self.take_ends(progress, &mut chunk);
         Ok(chunk)
     }
 
-    fn take(
-        &self,
-        message: &BorrowedMessage<'_>,
-        reading: &mut BTreeMap<TopicPartition, Reading>,
-        chunk: &mut Chunk,
-    ) -> Result<()> {
+    fn take(&self, message: &BorrowedMessage<'_>, progress: &mut Progress, chunk: &mut Chunk) -> Result<()> {
         let Some(topic) = self.names.topic(message.topic()) else { return Ok(()) };
         let at = TopicPartition { topic, partition: u32::try_from(message.partition()).unwrap_or(u32::MAX) };
-        let Some(known) = reading.get_mut(&at) else { return Ok(()) };
+        let Some(known) = progress.reading.get_mut(&at) else { return Ok(()) };
         let time = message.timestamp().to_millis();
         if let Some(anchor) = known.anchor.take()
             && anchor.sight(message.offset(), time) == Sighting::Another
         {
-            return self.meet_stranger(at, reading);
+            return self.meet_stranger(at, progress);
         }
         if message.offset() < known.next {
             return Ok(());
@@ -162,8 +174,8 @@ impl Reader {
     }
 
     /// Another record stands where the last applied one stood: this is not the log we know.
-    fn meet_stranger(&self, at: TopicPartition, reading: &mut BTreeMap<TopicPartition, Reading>) -> Result<()> {
-        let next = reading.remove(&at).map_or(0, |known| known.next);
+    fn meet_stranger(&self, at: TopicPartition, progress: &mut Progress) -> Result<()> {
+        let next = progress.reading.remove(&at).map_or(0, |known| known.next);
         let (log_start, log_end) = self.lag.extent(at);
         crate::gap::report(
             &self.lag,
@@ -174,7 +186,7 @@ impl Reader {
     }
 
     /// Most errors mend themselves. A lost place in a log does not, and the library does not say in which one.
-    fn note(&self, error: &KafkaError, reading: &BTreeMap<TopicPartition, Reading>) -> Result<()> {
+    fn note(&self, error: &KafkaError, progress: &Progress) -> Result<()> {
         if let KafkaError::MessageConsumptionFatal(_) = error {
             return Err(Error::Kafka { what: "reading", detail: error.to_string() });
         }
@@ -182,16 +194,16 @@ impl Reader {
             error.rdkafka_error_code(),
             Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::NoOffset)
         ) {
-            self.mailbox.ask_recheck(reading.iter().map(|(at, known)| (*at, known.next)).collect());
+            self.mailbox.ask_recheck(progress.reading.iter().map(|(at, known)| (*at, known.next)).collect());
         }
         Ok(())
     }
 
-    fn take_ends(&self, reading: &mut BTreeMap<TopicPartition, Reading>, chunk: &mut Chunk) {
+    fn take_ends(&self, progress: &mut Progress, chunk: &mut Chunk) {
         for end in self.client.context().take_ends() {
             let Some(topic) = self.names.topic(&end.topic) else { continue };
             let at = TopicPartition { topic, partition: end.partition };
-            if let Some(known) = reading.get_mut(&at).filter(|known| known.next < end.offset) {
+            if let Some(known) = progress.reading.get_mut(&at).filter(|known| known.next < end.offset) {
                 *known = Reading { next: end.offset, anchor: None };
                 chunk.ends.push((at, end.offset));
             }

@@ -64,7 +64,8 @@ impl Error {
     /// Wraps an error of the Kafka library, leaving out configuration values: they may be secrets.
     pub(crate) fn kafka(what: &'static str) -> impl FnOnce(KafkaError) -> Self {
         move |error| match error {
-            KafkaError::ClientConfig(_, reason, key, _) => Self::Config(format!("{reason} ({key})")),
+            // The library's own words quote the value.
+            KafkaError::ClientConfig(_, _, key, _) => Self::Config(format!("`{key}` has an impossible value")),
             KafkaError::ClientCreation(reason) => Self::Config(reason),
             other => Self::Kafka { what, detail: other.to_string() },
         }

@@ -1,7 +1,7 @@
 //! How data reaches an edgefeed node: Kafka in, and the embedded broker of the demo.
 //!
-//! The way in is readable in three files: [`consumer`](self) polls and decodes, `materialize` gathers batches for the
-//! store's one door, `watcher` finds partitions and asks how far their logs go. Offsets live in the store, with the data
+//! The way in is readable in three files: `consumer` polls and decodes, `materialize` gathers batches for the store's
+//! one door, `watcher` finds partitions and asks how far their logs go. Offsets live in the store, with the data
 //! they belong to; Kafka is never told.
 //!
 //! This is the only crate that names rdkafka.
@@ -9,6 +9,7 @@
 #![warn(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
+mod brokers;
 mod client;
 pub mod config;
 mod consumer;

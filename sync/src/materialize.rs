@@ -12,6 +12,7 @@ use edgefeed_storage::model::{Record, TimestampMs, Topic, TopicPartition};
 use edgefeed_storage::{Stall, Store};
 
 use crate::Clock;
+use crate::brokers::Brokers;
 use crate::client;
 use crate::config::Config;
 use crate::consumer::{CHUNK_RECORDS, Chunk, Reader};
@@ -39,8 +40,8 @@ pub struct Materializer {
 impl Materializer {
     /// Starts to follow the configured topics into the store. `clock` tells UTC milliseconds.
     ///
-    /// Returns at once; Kafka need not be there. Errors: [`Error::Config`] for settings the Kafka library refuses,
-    /// [`Error::Store`], [`Error::Thread`].
+    /// Returns at once; Kafka need not be there. Errors: [`Error::Config`](crate::Error::Config) for settings the Kafka library refuses,
+    /// [`Error::Store`](crate::Error::Store), [`Error::Thread`](crate::Error::Thread).
     pub fn start(config: &Config, store: Arc<Store>, clock: Clock) -> Result<Self> {
         let client = Arc::new(client::consumer(config)?);
         let names = Names::new(config.topics.followed());
@@ -57,16 +58,19 @@ impl Materializer {
             mailbox: Arc::clone(&mailbox),
             output,
         };
-        let watcher = Watcher {
+        let brokers = Brokers {
             client,
-            store: Arc::clone(&store),
             names,
             clock: Arc::clone(&clock),
             lag: Arc::clone(&lag),
+            timeout: Duration::from_millis(config.request_timeout_ms),
+        };
+        let watcher = Watcher {
+            brokers,
+            store: Arc::clone(&store),
             mailbox: Arc::clone(&mailbox),
             poll: Duration::from_millis(config.watermark_poll_ms),
             refresh: Duration::from_millis(config.metadata_refresh_ms),
-            timeout: Duration::from_millis(config.request_timeout_ms),
         };
         let applier = Applier {
             store,
@@ -92,7 +96,7 @@ impl Materializer {
 
     /// Stops following. What was read is applied or left for the next start; either way offsets and effects agree.
     ///
-    /// Errors: what had ended materializing before, if anything; [`Error::StopTimedOut`] after `deadline`.
+    /// Errors: what had ended materializing before, if anything; [`Error::StopTimedOut`](crate::Error::StopTimedOut) after `deadline`.
     pub fn stop(mut self, deadline: Duration) -> Result<()> {
         self.mailbox.stop();
         self.threads.join(deadline)
@@ -101,6 +105,9 @@ impl Materializer {
 
 impl Drop for Materializer {
     fn drop(&mut self) {
+        if self.mailbox.is_stopped() && self.threads.was_waited_for() {
+            return;
+        }
         self.mailbox.stop();
         if let Err(error) = self.threads.join(DROP_WAIT) {
             tracing::warn!("stopping the materializer: {error}");

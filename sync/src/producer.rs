@@ -1,6 +1,6 @@
 //! Records into Kafka: queued, idempotent, acknowledged by all replicas, placed as Java's clients place them.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
@@ -107,9 +107,13 @@ impl Producer {
         record.payload = value;
         record.timestamp = time_ms;
         let deadline = Instant::now() + QUEUE_WAIT;
+        let outstanding = self.inner.context().begin();
         loop {
             match self.inner.send(record) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    outstanding.keep();
+                    return Ok(());
+                }
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
                     if Instant::now() >= deadline {
                         return Err(Error::QueueFull);
@@ -127,31 +131,89 @@ impl Producer {
     ///
     /// Errors: [`Error::FlushTimedOut`]; [`Error::NotDelivered`] when records were given up since the last call.
     pub fn flush(&self, timeout: Duration) -> Result<()> {
-        match self.inner.flush(timeout) {
-            Ok(()) => self.inner.context().take_failure(),
-            Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)) => Err(Error::FlushTimedOut),
-            Err(error) => Err(Error::kafka("flushing")(error)),
+        // The library's own flush looks only every 100 ms when another thread serves the deliveries.
+        if self.inner.context().wait_for_none(timeout) {
+            self.inner.context().take_failure()
+        } else {
+            Err(Error::FlushTimedOut)
         }
     }
 }
 
-/// Records given up, until somebody asks.
+/// What became of records.
 #[derive(Debug, Default)]
 struct Deliveries {
-    failed: Mutex<Option<(u64, String)>>,
+    state: Mutex<Fates>,
+    settled: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Fates {
+    /// Records queued and neither delivered nor given up.
+    outstanding: u64,
+    /// Records given up, and why the first was, until somebody asks.
+    failed: Option<(u64, String)>,
+}
+
+/// A record counted as outstanding before it is queued, so that its delivery can never come first.
+struct Outstanding<'a> {
+    deliveries: &'a Deliveries,
+    kept: bool,
+}
+
+impl Outstanding<'_> {
+    fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Outstanding<'_> {
+    fn drop(&mut self) {
+        if !self.kept {
+            self.deliveries.settle(None);
+        }
+    }
 }
 
 impl Deliveries {
+    fn begin(&self) -> Outstanding<'_> {
+        self.fates().outstanding += 1;
+        Outstanding { deliveries: self, kept: false }
+    }
+
+    fn settle(&self, failure: Option<String>) {
+        let mut fates = self.fates();
+        fates.outstanding = fates.outstanding.saturating_sub(1);
+        if let Some(detail) = failure {
+            fates.failed.get_or_insert((0, detail)).0 += 1;
+        }
+        if fates.outstanding == 0 {
+            self.settled.notify_all();
+        }
+    }
+
+    fn wait_for_none(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        let mut fates = self.fates();
+        while fates.outstanding > 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            fates = self.settled.wait_timeout(fates, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
     fn take_failure(&self) -> Result<()> {
-        match self.failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        match self.fates().failed.take() {
             None => Ok(()),
             Some((lost, detail)) => Err(Error::NotDelivered { lost, detail }),
         }
     }
 
-    fn note(&self, detail: String) {
-        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        failed.get_or_insert((0, detail)).0 += 1;
+    fn fates(&self) -> MutexGuard<'_, Fates> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -169,16 +231,19 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = Box<Option<Tell>>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, tell: Self::DeliveryOpaque) {
-        match (result, *tell) {
-            (Ok(message), Some(tell)) => {
-                let partition = u32::try_from(message.partition()).unwrap_or_default();
-                tell(Ok(Delivered { partition, offset: message.offset() }));
+        let fate = match result {
+            Ok(message) => Ok(Delivered {
+                partition: u32::try_from(message.partition()).unwrap_or_default(),
+                offset: message.offset(),
+            }),
+            Err((error, _)) => Err(error.to_string()),
+        };
+        match *tell {
+            Some(tell) => {
+                tell(fate.map_err(|detail| Error::NotDelivered { lost: 1, detail }));
+                self.settle(None);
             }
-            (Ok(_), None) => {}
-            (Err((error, _)), Some(tell)) => {
-                tell(Err(Error::NotDelivered { lost: 1, detail: error.to_string() }));
-            }
-            (Err((error, _)), None) => self.note(error.to_string()),
+            None => self.settle(fate.err()),
         }
     }
 }

@@ -24,13 +24,7 @@ pub(crate) struct Threads {
 impl Threads {
     pub(crate) fn new(mailbox: &Arc<Mailbox>, lag: &Arc<Lag>) -> Self {
         let (alive, done) = bounded(0);
-        Self {
-            mailbox: Arc::clone(mailbox),
-            lag: Arc::clone(lag),
-            running: Vec::new(),
-            done,
-            alive: Some(alive),
-        }
+        Self { mailbox: Arc::clone(mailbox), lag: Arc::clone(lag), running: Vec::new(), done, alive: Some(alive) }
     }
 
     /// Runs `work` in a thread of its own. A failure asks the other threads to stop and becomes the lag's failure.
@@ -61,6 +55,11 @@ impl Threads {
                 Err(Error::Thread { what: name, source })
             }
         }
+    }
+
+    /// Whether [`Threads::join`] was called: what has not ended by then ends by itself.
+    pub(crate) fn was_waited_for(&self) -> bool {
+        self.alive.is_none()
     }
 
     /// Waits for all threads, at most `deadline`; the first failure among them is returned.

@@ -7,19 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use edgefeed_storage::Store;
-use edgefeed_storage::model::{Topic, TopicPartition};
+use edgefeed_storage::model::{TimestampMs, Topic, TopicPartition};
 use metrics::gauge;
-use rdkafka::consumer::Consumer as _;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::topic_partition_list::Offset;
 
-use crate::Clock;
-use crate::client::{Client, is_out_of_contact};
+use crate::brokers::{Brokers, Failed};
 use crate::error::{Error, Result};
 use crate::gap;
 use crate::lag::Lag;
 use crate::mailbox::Mailbox;
-use crate::names::Names;
 use crate::start::{self, Extent, Gap, GapReason};
 
 /// How often a missing topic is looked for, at the least.
@@ -27,15 +22,11 @@ const MISSING_RETRY: Duration = Duration::from_secs(2);
 
 /// The lookout and its surroundings.
 pub(crate) struct Watcher {
-    pub(crate) client: Arc<Client>,
+    pub(crate) brokers: Brokers,
     pub(crate) store: Arc<Store>,
-    pub(crate) names: Names,
-    pub(crate) clock: Clock,
-    pub(crate) lag: Arc<Lag>,
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) poll: Duration,
     pub(crate) refresh: Duration,
-    pub(crate) timeout: Duration,
 }
 
 /// What the lookout has settled so far.
@@ -44,19 +35,9 @@ struct Settled {
     followed: BTreeSet<TopicPartition>,
     gaps: BTreeSet<TopicPartition>,
     log_starts: BTreeMap<TopicPartition, i64>,
+    /// The reader's offsets, while they are yet to be compared with the logs.
+    recheck: Option<BTreeMap<TopicPartition, i64>>,
     next_discovery: Option<Instant>,
-}
-
-/// Why an attempt ended: the brokers are out of reach and asking on is no use, or something is wrong for good.
-enum Failed {
-    OutOfContact(String),
-    ForGood(Error),
-}
-
-impl From<Error> for Failed {
-    fn from(error: Error) -> Self {
-        Self::ForGood(error)
-    }
 }
 
 impl Watcher {
@@ -69,7 +50,7 @@ impl Watcher {
                 Err(Failed::ForGood(error)) => return Err(error),
                 Err(Failed::OutOfContact(detail)) => {
                     tracing::warn!("no contact with Kafka: {detail}");
-                    self.lag.no_contact(detail);
+                    self.lag().no_contact(detail);
                 }
             }
             self.publish();
@@ -84,10 +65,14 @@ impl Watcher {
             let wait = if complete { self.refresh } else { self.refresh.min(MISSING_RETRY) };
             settled.next_discovery = Some(Instant::now() + wait);
         }
-        if let Some(offsets) = self.mailbox.take_recheck() {
-            self.recheck(&offsets, settled)?;
+        settled.recheck = self.mailbox.take_recheck().or(settled.recheck.take());
+        if let Some(offsets) = settled.recheck.take() {
+            self.recheck(offsets, settled)?;
         }
-        for (topic, _) in self.names.all() {
+        for (topic, _) in self.brokers.names.all() {
+            if self.mailbox.is_stopped() {
+                break;
+            }
             let followed: Vec<_> = settled.followed.iter().filter(|at| at.topic == *topic).copied().collect();
             self.hear_ends(&followed, settled)?;
         }
@@ -97,23 +82,16 @@ impl Watcher {
     /// Looks for topics and partitions; `false` while one of the topics is not there.
     fn discover(&self, settled: &mut Settled) -> Result<bool, Failed> {
         let mut complete = true;
-        for (topic, name) in self.names.all() {
+        for (topic, name) in self.brokers.names.all() {
             if self.mailbox.is_stopped() {
                 break;
             }
-            let there = match self.client.fetch_metadata(Some(name), self.timeout) {
-                Ok(metadata) => {
-                    self.lag.contact((self.clock)());
-                    found_partitions(&metadata, name)
-                }
-                Err(error) if is_out_of_contact(&error) => return Err(Failed::OutOfContact(error.to_string())),
-                Err(error) => Err(error.to_string()),
-            };
-            match there {
+            match self.brokers.partitions(name)? {
                 Ok(partitions) => complete &= self.settle_topic(*topic, partitions, settled)?,
                 Err(detail) => {
                     tracing::warn!(topic = topic.name(), kafka_topic = name, "topic not found: {detail}");
-                    self.lag.topic_missing(*topic, detail);
+                    self.lag().topic_missing(*topic, detail);
+                    self.let_go(*topic, settled);
                     complete = false;
                 }
             }
@@ -125,8 +103,8 @@ impl Watcher {
     /// `false` while the logs cannot be asked for.
     fn settle_topic(&self, topic: Topic, partitions: u32, settled: &mut Settled) -> Result<bool, Failed> {
         let all: Vec<_> = (0..partitions).map(|partition| TopicPartition { topic, partition }).collect();
-        let as_of = (self.clock)();
-        let extents = self.extents(&all)?;
+        let as_of = self.now_ms();
+        let extents = self.brokers.extents(&all)?;
         if extents.len() < all.len() {
             return Ok(false);
         }
@@ -139,7 +117,7 @@ impl Watcher {
             match start::start(stored.get(at), *log) {
                 Ok(begin) => {
                     settled.followed.insert(*at);
-                    self.lag.started(*at, begin.next);
+                    self.lag().started(*at, begin.next);
                     self.mailbox.order(|orders| {
                         orders.start.insert(*at, begin);
                     });
@@ -155,38 +133,42 @@ impl Watcher {
             }
         }
         let extents: Vec<_> = extents.into_iter().collect();
-        self.lag.topic_there(topic);
-        self.lag.heard(&extents, as_of);
+        self.lag().topic_there(topic);
+        self.lag().heard(&extents, as_of);
         Ok(true)
+    }
+
+    /// A topic that is gone may come back as another: where to begin is then decided anew, from what the store holds.
+    fn let_go(&self, topic: Topic, settled: &mut Settled) {
+        let gone: Vec<_> = settled.followed.extract_if(.., |at| at.topic == topic).collect();
+        self.mailbox.order(|orders| {
+            orders.start.retain(|at, _| at.topic != topic);
+            orders.drop.extend(gone);
+        });
     }
 
     fn give_up(&self, at: TopicPartition, gap: Gap, settled: &mut Settled) {
         settled.gaps.insert(at);
         if settled.followed.remove(&at) {
             self.mailbox.order(|orders| {
+                orders.start.remove(&at);
                 orders.drop.insert(at);
             });
         }
-        gap::report(&self.lag, at, gap);
+        gap::report(self.lag(), at, gap);
     }
 
     /// The library lost its place in some partition and does not say which: those whose offset is no longer in the log
     /// are given up, all others are read on.
-    fn recheck(&self, offsets: &BTreeMap<TopicPartition, i64>, settled: &mut Settled) -> Result<(), Failed> {
+    fn recheck(&self, offsets: BTreeMap<TopicPartition, i64>, settled: &mut Settled) -> Result<(), Failed> {
         let all: Vec<_> = offsets.keys().copied().collect();
-        let extents = match self.extents(&all) {
-            Ok(extents) if extents.len() == all.len() => extents,
-            // Ask again with the next look.
-            Ok(_) => {
-                self.mailbox.ask_recheck(offsets.clone());
-                return Ok(());
-            }
-            Err(failed) => {
-                self.mailbox.ask_recheck(offsets.clone());
-                return Err(failed);
-            }
-        };
-        for (at, log) in extents {
+        let asked = self.brokers.extents(&all);
+        if !asked.as_ref().is_ok_and(|extents| extents.len() == all.len()) {
+            // Compared with the next look.
+            settled.recheck = Some(offsets);
+            return asked.map(drop);
+        }
+        for (at, log) in asked? {
             if let Err(gap) = start::check(offsets[&at], log) {
                 self.give_up(at, gap, settled);
             }
@@ -197,48 +179,27 @@ impl Watcher {
 
     /// Asks where the logs of some partitions end and tells the lag.
     fn hear_ends(&self, partitions: &[TopicPartition], settled: &Settled) -> Result<(), Failed> {
-        let as_of = (self.clock)();
-        let ends = self.offsets(partitions, Offset::End)?;
+        let as_of = self.now_ms();
+        let ends = self.brokers.ends(partitions)?;
         let heard = ends.into_iter().map(|(at, end)| {
             let start = settled.log_starts.get(&at).copied().unwrap_or(0);
             (at, Extent { start, end })
         });
-        self.lag.heard(&heard.collect::<Vec<_>>(), as_of);
+        self.lag().heard(&heard.collect::<Vec<_>>(), as_of);
         Ok(())
     }
 
-    fn extents(&self, partitions: &[TopicPartition]) -> Result<BTreeMap<TopicPartition, Extent>, Failed> {
-        let starts = self.offsets(partitions, Offset::Beginning)?;
-        let ends: BTreeMap<_, _> = self.offsets(partitions, Offset::End)?.into_iter().collect();
-        let both = starts.into_iter().filter_map(|(at, start)| Some((at, Extent { start, end: *ends.get(&at)? })));
-        Ok(both.collect())
+    fn lag(&self) -> &Lag {
+        &self.brokers.lag
     }
 
-    /// Asks the brokers for the first or the last offsets of some partitions, in one request a broker.
-    ///
-    /// The library passes the logical offset on as the "timestamp" that the protocol gives these two, and asks for
-    /// what committed readers may see.
-    fn offsets(&self, partitions: &[TopicPartition], which: Offset) -> Result<Vec<(TopicPartition, i64)>, Failed> {
-        if partitions.is_empty() || self.mailbox.is_stopped() {
-            return Ok(Vec::new());
-        }
-        let list = self.names.list(partitions.iter().map(|at| (*at, which)))?;
-        match self.client.offsets_for_times(list, self.timeout) {
-            Ok(answer) => {
-                self.lag.contact((self.clock)());
-                Ok(self.names.offsets(&answer))
-            }
-            Err(error) if is_out_of_contact(&error) => Err(Failed::OutOfContact(error.to_string())),
-            Err(error) => {
-                tracing::warn!("asking for offsets: {error}");
-                Ok(Vec::new())
-            }
-        }
+    fn now_ms(&self) -> TimestampMs {
+        (self.brokers.clock)()
     }
 
     fn publish(&self) {
         let mut topics: BTreeMap<Topic, i64> = BTreeMap::new();
-        for (at, age_ms, records) in self.lag.gauges((self.clock)()) {
+        for (at, age_ms, records) in self.lag().gauges(self.now_ms()) {
             let partition = at.partition.to_string();
             if let Some(records) = records {
                 gauge!("edgefeed_ingest_lag_records", "topic" => at.topic.name(), "partition" => partition)
@@ -252,20 +213,6 @@ impl Watcher {
         for (topic, age_ms) in topics {
             gauge!("edgefeed_ingest_lag_seconds", "topic" => topic.name()).set(as_f64(age_ms) / 1_000.0);
         }
-    }
-}
-
-/// How many partitions the answer shows, or why it shows none.
-fn found_partitions(metadata: &rdkafka::metadata::Metadata, name: &str) -> Result<u32, String> {
-    let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == name) else {
-        return Err("not in the answer".to_owned());
-    };
-    if let Some(error) = topic.error() {
-        return Err(KafkaError::MetadataFetch(RDKafkaErrorCode::from(error)).to_string());
-    }
-    match u32::try_from(topic.partitions().len()) {
-        Ok(0) | Err(_) => Err("it has no partitions".to_owned()),
-        Ok(partitions) => Ok(partitions),
     }
 }
 

@@ -36,9 +36,11 @@ pub(crate) fn facts(store: &Store, oracle: &Oracle, now_ms: TimestampMs) {
         hours.into_iter().filter(|((_, hour), sum)| *hour >= oldest && *sum != Counters::default()).collect()
     };
     let mut hours = BTreeMap::new();
-    store.each_post_hour(|post, hour, sum| {
+    store
+        .each_post_hour(|post, hour, sum| {
             hours.insert((post, hour), sum);
-        }).unwrap();
+        })
+        .unwrap();
     assert_maps("hourly counters", &counted(hours), &counted(oracle.hours().clone()));
 
     let mut days = BTreeMap::new();
@@ -66,18 +68,22 @@ pub(crate) fn facts(store: &Store, oracle: &Oracle, now_ms: TimestampMs) {
     }
     for (family, expected) in [(Family::Followers, oracle.follows()), (Family::BlockedBy, oracle.blocks())] {
         let mut index = BTreeSet::new();
-        store.each_index(family, |first, second| {
-            index.insert((second, first));
-        }).unwrap();
+        store
+            .each_index(family, |first, second| {
+                index.insert((second, first));
+            })
+            .unwrap();
         assert_eq!(&index, expected, "index {}", family.name());
     }
     let mut hidden = BTreeSet::new();
     store.each_seen(Family::Hides, |user, post, _| drop(hidden.insert((user, post)))).unwrap();
     assert_eq!(&hidden, oracle.hidden(), "hidden posts");
     let mut viewed = BTreeMap::new();
-    store.each_seen(Family::Viewed, |user, post, time| {
+    store
+        .each_seen(Family::Viewed, |user, post, time| {
             viewed.insert((user, post), time);
-        }).unwrap();
+        })
+        .unwrap();
     viewed.retain(|_, time| *time >= now_ms - 24 * HOUR_MS);
     let expected: BTreeMap<_, _> = oracle
         .viewed()

@@ -181,17 +181,13 @@ impl Oracle {
         let user = self.id(given("user_id").ok_or(DeadReason::MissingField)?)?;
         let post = self.id(given("post_id").ok_or(DeadReason::MissingField)?)?;
         let author = given("author_id").map(|value| self.id(value)).transpose()?;
-        let action = given("action")
-            .ok_or(DeadReason::MissingField)?
-            .as_str()
-            .ok_or(DeadReason::BadValue)?;
+        let action = given("action").ok_or(DeadReason::MissingField)?.as_str().ok_or(DeadReason::BadValue)?;
         if !["view", "impression", "like", "comment", "share", "hide"].contains(&action) {
             return Err(DeadReason::BadValue);
         }
         let time = event_time(given("event_time").ok_or(DeadReason::MissingField)?)?;
         // Reading: a dwell time is a whole number of milliseconds that fits 32 bits.
-        let dwell_ms =
-            given("dwell_ms").map_or(Some(0), Value::as_u64).ok_or(DeadReason::BadValue)?;
+        let dwell_ms = given("dwell_ms").map_or(Some(0), Value::as_u64).ok_or(DeadReason::BadValue)?;
         if dwell_ms > u64::from(u32::MAX) {
             return Err(DeadReason::BadValue);
         }
@@ -245,16 +241,10 @@ impl Oracle {
         }
     }
 
-    fn fold_cdc(
-        &mut self,
-        table: &str,
-        record: &LogRecord,
-        node_now_ms: TimestampMs,
-    ) -> Refused<()> {
+    fn fold_cdc(&mut self, table: &str, record: &LogRecord, node_now_ms: TimestampMs) -> Refused<()> {
         let Some(bytes) = &record.value else { return Ok(()) };
         let mut body = json_object(bytes)?;
-        if body.contains_key("payload") && (body.contains_key("schema") || !body.contains_key("op"))
-        {
+        if body.contains_key("payload") && (body.contains_key("schema") || !body.contains_key("op")) {
             match body.remove("payload") {
                 Some(Value::Object(payload)) => body = payload,
                 Some(Value::Null) | None => return Ok(()),
@@ -274,9 +264,7 @@ impl Oracle {
             return Ok(());
         }
         let (kind, version) = self.version(&change, record);
-        if kind == VersionKind::Time
-            && change.ts_ms.unwrap_or(record.time_ms) > node_now_ms + AHEAD_MS
-        {
+        if kind == VersionKind::Time && change.ts_ms.unwrap_or(record.time_ms) > node_now_ms + AHEAD_MS {
             return Err(DeadReason::TimeOutOfRange);
         }
         let deletes = change.op == "d";
@@ -315,13 +303,7 @@ impl Oracle {
     }
 
     /// Of a delete only the record's key is believed; of everything else the row's own columns.
-    fn primary_key(
-        &self,
-        table: &str,
-        change: &Cdc,
-        record: &LogRecord,
-        deletes: bool,
-    ) -> Refused<Vec<Id>> {
+    fn primary_key(&self, table: &str, change: &Cdc, record: &LogRecord, deletes: bool) -> Refused<Vec<Id>> {
         let of_record = match &record.key {
             Some(bytes) => match json_object(bytes)? {
                 mut wrapped if wrapped.contains_key("payload") => match wrapped.remove("payload") {
@@ -332,15 +314,11 @@ impl Oracle {
             },
             None => Map::new(),
         };
-        let (first, second) =
-            if deletes { (&of_record, &change.row) } else { (&change.row, &of_record) };
+        let (first, second) = if deletes { (&of_record, &change.row) } else { (&change.row, &of_record) };
         key_columns(table)
             .iter()
             .map(|column| {
-                let value = first
-                    .get(*column)
-                    .or_else(|| second.get(*column))
-                    .ok_or(DeadReason::MissingField)?;
+                let value = first.get(*column).or_else(|| second.get(*column)).ok_or(DeadReason::MissingField)?;
                 self.id(value)
             })
             .collect()
@@ -369,9 +347,7 @@ impl Oracle {
             }
             "comments" => {
                 let post = match column(row, "post_id")? {
-                    None => {
-                        self.comments.get(&key[0]).copied().ok_or(DeadReason::UnavailableValue)?
-                    }
+                    None => self.comments.get(&key[0]).copied().ok_or(DeadReason::UnavailableValue)?,
                     Some(value) => self.id(value)?,
                 };
                 self.comments.insert(key[0], post);
@@ -412,48 +388,30 @@ impl Oracle {
     // ---------------------------------------------------------------- the feed
 
     /// The whole feed of `viewer` at `now_ms`, in order.
-    pub(crate) fn feed(
-        &self,
-        viewer: Id,
-        now_ms: TimestampMs,
-        algo: OracleAlgo,
-    ) -> Vec<OraclePost> {
+    pub(crate) fn feed(&self, viewer: Id, now_ms: TimestampMs, algo: OracleAlgo) -> Vec<OraclePost> {
         let followed = self.followed_candidates(viewer, now_ms);
         if algo == OracleAlgo::Time {
             // Reading: newest first means that; no spacing of authors, and the only source is `followed`.
-            return followed
-                .iter()
-                .map(|id| self.scored(viewer, *id, now_ms, vec!["followed"]))
-                .collect();
+            return followed.iter().map(|id| self.scored(viewer, *id, now_ms, vec!["followed"])).collect();
         }
         let affinity = self.affinity_candidates(viewer, now_ms);
         let trending = self.trending_candidates(viewer, now_ms);
-        let union: BTreeSet<Id> =
-            followed.iter().chain(&affinity).chain(&trending).copied().collect();
+        let union: BTreeSet<Id> = followed.iter().chain(&affinity).chain(&trending).copied().collect();
         let mut scored: Vec<OraclePost> = union
             .into_iter()
             .map(|id| {
-                let of =
-                    [("followed", &followed), ("affinity", &affinity), ("trending", &trending)];
-                let sources =
-                    of.into_iter().filter(|(_, posts)| posts.contains(&id)).map(|(name, _)| name);
+                let of = [("followed", &followed), ("affinity", &affinity), ("trending", &trending)];
+                let sources = of.into_iter().filter(|(_, posts)| posts.contains(&id)).map(|(name, _)| name);
                 self.scored(viewer, id, now_ms, sources.collect())
             })
             .collect();
-        scored.sort_by(|a, b| {
-            b.score.total_cmp(&a.score).then(b.created_at.cmp(&a.created_at)).then(b.id.cmp(&a.id))
-        });
+        scored.sort_by(|a, b| b.score.total_cmp(&a.score).then(b.created_at.cmp(&a.created_at)).then(b.id.cmp(&a.id)));
         let authors: Vec<Id> = scored.iter().map(|post| post.author).collect();
         spaced(&authors).into_iter().map(|place| scored[place].clone()).collect()
     }
 
     /// Why a post is never shown to a viewer at a time; `None` when it may be.
-    pub(crate) fn left_out(
-        &self,
-        viewer: Id,
-        post: Id,
-        now_ms: TimestampMs,
-    ) -> Option<&'static str> {
+    pub(crate) fn left_out(&self, viewer: Id, post: Id, now_ms: TimestampMs) -> Option<&'static str> {
         let Some(row) = self.posts.get(&post) else { return Some("unknown") };
         let author = row.author;
         // Reading: a view dated ahead by a fast clock is a view of the last 24 hours.
@@ -462,10 +420,7 @@ impl Oracle {
             (author == viewer, "own"),
             (row.deleted, "deleted"),
             (row.created_at > now_ms, "ahead"),
-            (
-                self.blocks.contains(&(viewer, author)) || self.blocks.contains(&(author, viewer)),
-                "blocked",
-            ),
+            (self.blocks.contains(&(viewer, author)) || self.blocks.contains(&(author, viewer)), "blocked"),
             (self.hidden.contains(&(viewer, post)), "hidden"),
             (viewed, "viewed"),
         ];
@@ -473,20 +428,12 @@ impl Oracle {
     }
 
     /// Allowed posts no older than `age_ms` whose author is wanted, newest first.
-    fn newest(
-        &self,
-        viewer: Id,
-        now_ms: TimestampMs,
-        age_ms: i64,
-        wanted: impl Fn(Id) -> bool,
-    ) -> Vec<Id> {
+    fn newest(&self, viewer: Id, now_ms: TimestampMs, age_ms: i64, wanted: impl Fn(Id) -> bool) -> Vec<Id> {
         let mut posts: Vec<(TimestampMs, Id)> = self
             .posts
             .iter()
             .filter(|(id, row)| {
-                wanted(row.author)
-                    && row.created_at >= now_ms - age_ms
-                    && self.left_out(viewer, **id, now_ms).is_none()
+                wanted(row.author) && row.created_at >= now_ms - age_ms && self.left_out(viewer, **id, now_ms).is_none()
             })
             .map(|(id, row)| (row.created_at, *id))
             .collect();
@@ -495,8 +442,7 @@ impl Oracle {
     }
 
     fn followed_candidates(&self, viewer: Id, now_ms: TimestampMs) -> Vec<Id> {
-        let mut posts = self
-            .newest(viewer, now_ms, 3 * DAY_MS, |author| self.follows.contains(&(viewer, author)));
+        let mut posts = self.newest(viewer, now_ms, 3 * DAY_MS, |author| self.follows.contains(&(viewer, author)));
         posts.truncate(500);
         posts
     }
@@ -518,8 +464,7 @@ impl Oracle {
         authors.sort_by(|a, b| b.cmp(a));
         authors.truncate(200);
         let authors: BTreeSet<Id> = authors.into_iter().map(|(_, author)| author).collect();
-        let mut posts =
-            self.newest(viewer, now_ms, 14 * DAY_MS, |author| authors.contains(&author));
+        let mut posts = self.newest(viewer, now_ms, 14 * DAY_MS, |author| authors.contains(&author));
         posts.truncate(200);
         posts
     }
@@ -554,9 +499,7 @@ impl Oracle {
             OracleWindow::Week => (7 * DAY_MS, 0.98),
         };
         let mut sum = 0.0;
-        for ((_, hour), counts) in
-            self.hours.range((post, hour_of(now_ms - length_ms))..=(post, hour_of(now_ms)))
-        {
+        for ((_, hour), counts) in self.hours.range((post, hour_of(now_ms - length_ms))..=(post, hour_of(now_ms))) {
             let hours = (now_ms - i64::from(*hour) * HOUR_MS) / HOUR_MS;
             let weight = 0.1 * f64::from(counts.views)
                 + 2.0 * f64::from(counts.likes)
@@ -567,13 +510,7 @@ impl Oracle {
         sum
     }
 
-    fn scored(
-        &self,
-        viewer: Id,
-        id: Id,
-        now_ms: TimestampMs,
-        sources: Vec<&'static str>,
-    ) -> OraclePost {
+    fn scored(&self, viewer: Id, id: Id, now_ms: TimestampMs, sources: Vec<&'static str>) -> OraclePost {
         let row = self.posts[&id];
         let freshness = freshness(row.created_at, now_ms);
         let engagement = self.engagement(id, now_ms);
@@ -601,8 +538,7 @@ impl Oracle {
         for (_, counts) in self.hours.range((post, now - 23)..=(post, now)) {
             sum.add(counts);
         }
-        let acts =
-            f64::from(sum.likes) + 2.0 * f64::from(sum.comments) + 3.0 * f64::from(sum.shares);
+        let acts = f64::from(sum.likes) + 2.0 * f64::from(sum.comments) + 3.0 * f64::from(sum.shares);
         (1.0 + acts / f64::from(sum.impressions.max(1))).ln()
     }
 
@@ -704,8 +640,7 @@ pub(crate) fn spaced(authors: &[Id]) -> Vec<usize> {
         let may_stand = |candidate: &usize| {
             let author = authors[*candidate];
             let place = order.len();
-            let places: Vec<usize> =
-                (0..place).filter(|taken| authors[order[*taken]] == author).collect();
+            let places: Vec<usize> = (0..place).filter(|taken| authors[order[*taken]] == author).collect();
             let in_first_five = place >= 5 || places.is_empty();
             let apart = places.iter().all(|taken| place - taken >= 3);
             // The 50 in a row that end here; later ones are looked at when their last place is filled.
@@ -745,10 +680,7 @@ impl Cdc {
             op,
             table: body.get("__table").and_then(Value::as_str).map(str::to_owned),
             lsn: body.get("__lsn").or_else(|| body.get("__source_lsn")).and_then(Value::as_u64),
-            ts_ms: body
-                .get("__source_ts_ms")
-                .or_else(|| body.get("__ts_ms"))
-                .and_then(Value::as_i64),
+            ts_ms: body.get("__source_ts_ms").or_else(|| body.get("__ts_ms")).and_then(Value::as_i64),
             row: body.clone(),
         })
     }
@@ -767,10 +699,7 @@ impl Cdc {
         };
         Ok(Self {
             op,
-            table: of_source("table")
-                .or_else(|| body.get("table"))
-                .and_then(Value::as_str)
-                .map(str::to_owned),
+            table: of_source("table").or_else(|| body.get("table")).and_then(Value::as_str).map(str::to_owned),
             lsn: of_source("lsn").and_then(Value::as_u64),
             ts_ms: of_source("ts_ms").or_else(|| body.get("ts_ms")).and_then(Value::as_i64),
             row,

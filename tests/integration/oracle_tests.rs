@@ -5,9 +5,7 @@
 use std::collections::BTreeMap;
 
 use edgefeed::world::{Case, Encoding, Role, Shape, TimeStyle, World, WorldConfig, partition_of};
-use edgefeed_storage::model::{
-    DAY_MS, DeadReason, HOUR_MS, Id, IdKind, TimestampMs, Topic, day_of, hour_of,
-};
+use edgefeed_storage::model::{DAY_MS, DeadReason, HOUR_MS, Id, IdKind, TimestampMs, Topic, day_of, hour_of};
 use serde_json::{Value, json};
 
 use crate::oracle::{LogRecord, Oracle, OracleAlgo, OraclePost, OracleWindow, spaced};
@@ -28,27 +26,12 @@ impl Desk {
         Self { oracle: Oracle::new(IdKind::U64, 0), offsets: BTreeMap::new(), lsn: 100 }
     }
 
-    fn record(
-        &mut self,
-        topic: &'static str,
-        time_ms: TimestampMs,
-        key: Value,
-        value: Option<Value>,
-    ) {
+    fn record(&mut self, topic: &'static str, time_ms: TimestampMs, key: Value, value: Option<Value>) {
         let offset = self.offsets.entry(topic).or_insert(0);
         let bytes = |value: Value| value.to_string().into_bytes();
         let (key, value) = (Some(bytes(key)), value.map(bytes));
-        self.oracle.fold(
-            &LogRecord {
-                topic: topic.to_owned(),
-                partition: 0,
-                offset: *offset,
-                time_ms,
-                key,
-                value,
-            },
-            NOW,
-        );
+        self.oracle
+            .fold(&LogRecord { topic: topic.to_owned(), partition: 0, offset: *offset, time_ms, key, value }, NOW);
         *offset += 1;
     }
 
@@ -64,17 +47,11 @@ impl Desk {
     }
 
     fn post(&mut self, id: u128, author: u128, created_at: TimestampMs) {
-        self.row(
-            "cdc.posts",
-            json!({ "id": id as u64, "user_id": author as u64, "created_at": created_at }),
-        );
+        self.row("cdc.posts", json!({ "id": id as u64, "user_id": author as u64, "created_at": created_at }));
     }
 
     fn follow(&mut self, author: u128) {
-        self.row(
-            "cdc.follows",
-            json!({ "follower_id": VIEWER as u64, "following_id": author as u64 }),
-        );
+        self.row("cdc.follows", json!({ "follower_id": VIEWER as u64, "following_id": author as u64 }));
     }
 
     /// An event that is reported at once under an id of its own.
@@ -127,12 +104,8 @@ fn an_author_stands_three_times_in_fifty_places() {
     // A's posts are the best; 60 other authors one post each.
     let others: String = (0..60).map(|other| char::from_u32(0x100 + other).unwrap()).collect();
     let order = shown(&format!("AAAAAA{others}"));
-    let places: Vec<usize> = order
-        .chars()
-        .enumerate()
-        .filter(|(_, author)| *author == 'A')
-        .map(|(place, _)| place + 1)
-        .collect();
+    let places: Vec<usize> =
+        order.chars().enumerate().filter(|(_, author)| *author == 'A').map(|(place, _)| place + 1).collect();
     // 1; not before 6; three later 9. The fourth when place 1 is 50 back: 51. The fifth 50 after 6: 56; then 59.
     assert_eq!(places, [1, 6, 9, 51, 56, 59]);
 }
@@ -156,10 +129,7 @@ fn a_score_is_what_the_formula_says() {
     assert!(close(post.freshness, 0.367_879_441_171_442_33));
     assert!(close(post.engagement, 0.916_290_731_874_155_1));
     assert!(close(post.affinity, 1.945_910_149_055_313_2));
-    assert!(close(
-        post.score,
-        0.110_363_832_351_432_7 + 0.366_516_292_749_662 + 0.583_773_044_716_594
-    ));
+    assert!(close(post.score, 0.110_363_832_351_432_7 + 0.366_516_292_749_662 + 0.583_773_044_716_594));
     assert_eq!(post.sources, ["followed", "affinity", "trending"]);
 }
 
@@ -173,8 +143,7 @@ fn equal_scores_stand_by_time_then_id_both_descending() {
     desk.post(32, 3, NOW - HOUR_MS);
     desk.post(31, 4, NOW - HOUR_MS);
     assert_eq!(desk.feed_ids(), [32, 31, 30]);
-    let newest: Vec<u128> =
-        desk.oracle.feed(Id(VIEWER), NOW, OracleAlgo::Time).iter().map(|post| post.id.0).collect();
+    let newest: Vec<u128> = desk.oracle.feed(Id(VIEWER), NOW, OracleAlgo::Time).iter().map(|post| post.id.0).collect();
     assert_eq!(newest, [32, 31, 30]);
 }
 
@@ -257,12 +226,7 @@ fn only_a_higher_version_changes_a_row_and_deletes_are_remembered() {
     let row = json!({ "id": 10, "user_id": 2, "created_at": NOW - HOUR_MS });
     let key = json!({ "id": 10 });
     desk.record("cdc.posts", NOW, key.clone(), Some(change("c", 50, row.clone())));
-    desk.record(
-        "cdc.posts",
-        NOW,
-        key.clone(),
-        Some(change("d", 60, json!({ "id": 0, "user_id": null }))),
-    );
+    desk.record("cdc.posts", NOW, key.clone(), Some(change("d", 60, json!({ "id": 0, "user_id": null }))));
     desk.record("cdc.posts", NOW, key.clone(), None);
     assert!(desk.oracle.posts().is_empty(), "of a delete only the key is believed");
     desk.record("cdc.posts", NOW, key.clone(), Some(change("u", 55, row.clone())));
@@ -279,21 +243,16 @@ fn only_a_higher_version_changes_a_row_and_deletes_are_remembered() {
 #[test]
 fn unusable_records_are_counted_by_reason_and_the_log_moves_on() {
     let mut desk = Desk::new();
-    let event = |time: i64, user: Value| json!({ "event_time": time, "user_id": user, "post_id": 10, "action": "like" });
+    let event =
+        |time: i64, user: Value| json!({ "event_time": time, "user_id": user, "post_id": 10, "action": "like" });
     desk.record("events", NOW, json!(1), Some(json!([1])));
     desk.record("events", NOW, json!(1), Some(json!({ "user_id": 1 })));
-    desk.record(
-        "events",
-        NOW,
-        json!(1),
-        Some(event(NOW, json!("c5f4f1ad-0cbb-4c77-93a9-9cdd29f3a5f6"))),
-    );
+    desk.record("events", NOW, json!(1), Some(event(NOW, json!("c5f4f1ad-0cbb-4c77-93a9-9cdd29f3a5f6"))));
     desk.record("events", NOW, json!(1), Some(event(NOW - 90 * DAY_MS - 1, json!(1))));
     desk.record("events", NOW, json!(1), Some(event(NOW + 5 * 60_000 + 1, json!(1))));
     desk.record("events", NOW, json!(1), Some(event(NOW - 90 * DAY_MS, json!(1))));
     desk.record("events", NOW, json!(1), Some(event(NOW + 5 * 60_000, json!(1))));
-    let dead =
-        |reason| desk.oracle.dead().get(&("events".to_owned(), reason)).copied().unwrap_or(0);
+    let dead = |reason| desk.oracle.dead().get(&("events".to_owned(), reason)).copied().unwrap_or(0);
     assert_eq!(dead(DeadReason::Malformed), 1);
     assert_eq!(dead(DeadReason::MissingField), 1);
     assert_eq!(dead(DeadReason::BadId), 1);
@@ -309,8 +268,7 @@ fn told(world: &World, encoding: Encoding) -> Oracle {
     for message in world.history().flat_map(|fact| encoding.encode(&fact)) {
         let partition = partition_of(&message.key, 4);
         let offset = offsets.entry((message.topic, partition)).or_insert(0);
-        let topic =
-            message.topic.table().map_or("events".to_owned(), |table| format!("cdc.{table}"));
+        let topic = message.topic.table().map_or("events".to_owned(), |table| format!("cdc.{table}"));
         let record = LogRecord {
             topic,
             partition,
@@ -373,8 +331,7 @@ fn the_cast_stands_in_the_feed_as_its_cases_say() {
     ];
     for case in shown {
         assert!(
-            (0..2).any(|place| world.cast().of(case).nth(place).is_some()
-                && sources(case, place).is_some()),
+            (0..2).any(|place| world.cast().of(case).nth(place).is_some() && sources(case, place).is_some()),
             "{case:?}"
         );
     }

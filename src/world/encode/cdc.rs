@@ -70,8 +70,7 @@ fn source(fact: &RowFact) -> Value {
 
 fn before(encoding: &Encoding, fact: &RowFact) -> Option<Map<String, Value>> {
     // Both ways of leaving out what is not known are seen in the wild.
-    (fact.op == Op::Delete)
-        .then(|| columns::remains(encoding, &fact.row, fact.lsn.is_multiple_of(2)))
+    (fact.op == Op::Delete).then(|| columns::remains(encoding, &fact.row, fact.lsn.is_multiple_of(2)))
 }
 
 fn after(encoding: &Encoding, fact: &RowFact) -> Option<Map<String, Value>> {
@@ -80,11 +79,7 @@ fn after(encoding: &Encoding, fact: &RowFact) -> Option<Map<String, Value>> {
 
 fn flattened(encoding: &Encoding, fact: &RowFact) -> Value {
     let deleted = fact.op == Op::Delete;
-    let mut row = if deleted {
-        columns::remains(encoding, &fact.row, false)
-    } else {
-        columns::row(encoding, fact)
-    };
+    let mut row = if deleted { columns::remains(encoding, &fact.row, false) } else { columns::row(encoding, fact) };
     let meta = [
         ("__deleted", Value::from(if deleted { "true" } else { "false" })),
         ("__op", Value::from(fact.op.letter())),
@@ -103,13 +98,8 @@ fn table(fact: &RowFact) -> &'static str {
 /// The Connect schema of the envelope, as far as a reader could care.
 fn schema(encoding: &Encoding, fact: &RowFact) -> Value {
     let value = format!("cdc.public.{}.Value", table(fact));
-    let row = |field: &str| {
-        structure(
-            &value,
-            Some(field),
-            fields(columns::types(encoding, &fact.row).into_iter(), true),
-        )
-    };
+    let row =
+        |field: &str| structure(&value, Some(field), fields(columns::types(encoding, &fact.row).into_iter(), true));
     let source = json!({ "type": "struct", "optional": false, "field": "source",
         "name": "io.debezium.connector.postgresql.Source", "fields": [
             { "type": "int64", "optional": false, "field": "ts_ms" },
@@ -125,8 +115,7 @@ fn schema(encoding: &Encoding, fact: &RowFact) -> Value {
 }
 
 fn structure(name: &str, field: Option<&str>, fields: Vec<Value>) -> Value {
-    let mut schema =
-        json!({ "type": "struct", "optional": field.is_some(), "name": name, "fields": fields });
+    let mut schema = json!({ "type": "struct", "optional": field.is_some(), "name": name, "fields": fields });
     if let (Some(field), Some(object)) = (field, schema.as_object_mut()) {
         object.insert("field".to_owned(), Value::from(field));
     }

@@ -35,9 +35,7 @@ fn columns(row: &TableRow) -> (Vec<(&'static str, Cell)>, usize) {
         TableRow::Follow { follower, following, created_at } => {
             pair("follower_id", follower, "following_id", following, created_at)
         }
-        TableRow::Like { user, post, created_at } => {
-            pair("user_id", user, "post_id", post, created_at)
-        }
+        TableRow::Like { user, post, created_at } => pair("user_id", user, "post_id", post, created_at),
         TableRow::Block { blocker, blocked, created_at } => {
             pair("blocker_id", blocker, "blocked_id", blocked, created_at)
         }
@@ -63,24 +61,13 @@ fn pair(
     other: Id,
     created_at: TimestampMs,
 ) -> (Vec<(&'static str, Cell)>, usize) {
-    (
-        vec![
-            (first, Cell::Id(one)),
-            (second, Cell::Id(other)),
-            ("created_at", Cell::Time(created_at)),
-        ],
-        2,
-    )
+    (vec![(first, Cell::Id(one)), (second, Cell::Id(other)), ("created_at", Cell::Time(created_at))], 2)
 }
 
 /// The primary key as a JSON object.
 pub(super) fn key(encoding: &Encoding, row: &TableRow) -> Map<String, Value> {
     let (columns, keys) = columns(row);
-    columns
-        .iter()
-        .take(keys)
-        .map(|(name, cell)| ((*name).to_owned(), cell_value(encoding, *cell)))
-        .collect()
+    columns.iter().take(keys).map(|(name, cell)| ((*name).to_owned(), cell_value(encoding, *cell))).collect()
 }
 
 /// The whole row. An update leaves large columns out, and the columns that do not change when the fact says so.
@@ -118,10 +105,7 @@ pub(super) fn remains(encoding: &Encoding, row: &TableRow, nulls: bool) -> Map<S
 }
 
 /// Name and Connect type of each column, with the name Debezium gives the type where it has one.
-pub(super) fn types(
-    encoding: &Encoding,
-    row: &TableRow,
-) -> Vec<(&'static str, &'static str, Option<&'static str>)> {
+pub(super) fn types(encoding: &Encoding, row: &TableRow) -> Vec<(&'static str, &'static str, Option<&'static str>)> {
     let (columns, _) = columns(row);
     let id = match encoding.ids {
         edgefeed_storage::model::IdKind::Uuid => ("string", Some("io.debezium.data.Uuid")),

@@ -97,11 +97,7 @@ impl Encoding {
             What::Row(row) => {
                 let key = bytes(&cdc::key(self, row));
                 let change = message(key.clone(), Some(bytes(&cdc::value(self, row))));
-                if row.op == super::fact::Op::Delete {
-                    vec![change, message(key, None)]
-                } else {
-                    vec![change]
-                }
+                if row.op == super::fact::Op::Delete { vec![change, message(key, None)] } else { vec![change] }
             }
         }
     }

@@ -72,10 +72,7 @@ fn equal_scores_have_equal_times_equal_followers_and_no_engagement() {
         assert_ne!(pair[0].author, pair[1].author);
     }
     let own: Vec<_> = world.cast().of(Case::OwnTwins).collect();
-    assert_eq!(
-        (own.len(), own[0].author, own[0].created_at),
-        (2, own[1].author, own[1].created_at)
-    );
+    assert_eq!((own.len(), own[0].author, own[0].created_at), (2, own[1].author, own[1].created_at));
     let quiet: HashSet<Id> = twins.iter().chain(&own).map(|post| post.id).collect();
     assert!(events(&world).iter().all(|(_, event)| !quiet.contains(&event.post)));
 
@@ -97,9 +94,7 @@ fn equal_scores_have_equal_times_equal_followers_and_no_engagement() {
 fn posts_are_deleted_softly_firmly_and_restored() {
     let world = small(IdKind::Uuid);
     let rows = rows(&world);
-    let ends = |case| -> Vec<Option<bool>> {
-        world.cast().of(case).map(|post| end_of(&rows, post.id)).collect()
-    };
+    let ends = |case| -> Vec<Option<bool>> { world.cast().of(case).map(|post| end_of(&rows, post.id)).collect() };
     assert_eq!(ends(Case::SoftDeleted), [Some(true); 2]);
     assert_eq!(ends(Case::HardDeleted), [None; 2]);
     assert_eq!(ends(Case::Restored), [Some(false); 2]);
@@ -136,13 +131,8 @@ fn people_block_both_ways_unblock_unfollow_and_hide() {
     }
     let hidden: Vec<Id> = cast.of(Case::Hidden).map(|post| post.id).collect();
     let told = events(&world);
-    let hides = told
-        .iter()
-        .filter(|(_, event)| hidden.contains(&event.post) && event.action == Action::Hide);
-    assert_eq!(
-        hides.map(|(at, event)| at - event.event_time > DAY_MS).collect::<Vec<_>>(),
-        [false, true]
-    );
+    let hides = told.iter().filter(|(_, event)| hidden.contains(&event.post) && event.action == Action::Hide);
+    assert_eq!(hides.map(|(at, event)| at - event.event_time > DAY_MS).collect::<Vec<_>>(), [false, true]);
 }
 
 #[test]

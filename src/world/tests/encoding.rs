@@ -15,10 +15,7 @@ fn a_fact_becomes_the_change_it_tells() {
     for fact in world.history() {
         match (fact.what, fact.to_change(3)) {
             (What::Event(event), Change::Event(change)) => {
-                assert_eq!(
-                    (event.user, event.post, event.event_time),
-                    (change.user, change.post, change.event_time)
-                );
+                assert_eq!((event.user, event.post, event.event_time), (change.user, change.post, change.event_time));
             }
             (What::Row(row), Change::Cdc(cdc)) => {
                 assert_eq!((cdc.version.epoch, cdc.version.value), (3, row.lsn));
@@ -41,8 +38,7 @@ fn a_fact_becomes_the_change_it_tells() {
 #[test]
 fn an_event_without_id_gets_the_same_derived_id_each_time() {
     let world = small(IdKind::Uuid);
-    let nameless =
-        |fact: &Fact| matches!(fact.what, What::Event(event) if event.event_id.is_none());
+    let nameless = |fact: &Fact| matches!(fact.what, What::Event(event) if event.event_id.is_none());
     let mut ids = HashSet::new();
     for fact in world.history().filter(nameless).take(50) {
         let Change::Event(event) = fact.to_change(0) else { panic!("not an event") };
@@ -77,10 +73,7 @@ fn a_delete_is_a_d_and_a_tombstone_under_one_key_in_every_shape() {
 #[test]
 fn each_shape_carries_its_marks() {
     let world = small(IdKind::Uuid);
-    let create = world
-        .history()
-        .find(|fact| matches!(fact.what, What::Row(row) if row.op == Op::Create))
-        .unwrap();
+    let create = world.history().find(|fact| matches!(fact.what, What::Row(row) if row.op == Op::Create)).unwrap();
     let What::Row(row) = create.what else { panic!("not a row") };
     let value = |shape| -> Value {
         let message = Encoding { shape, ..Encoding::new(IdKind::Uuid) }.encode(&create).remove(0);
@@ -93,10 +86,7 @@ fn each_shape_carries_its_marks() {
     assert_eq!(value(Shape::WithSchema)["payload"], plain);
     assert!(value(Shape::WithSchema)["schema"]["fields"].is_array());
     let flattened = value(Shape::Flattened);
-    assert_eq!(
-        (flattened["__op"].as_str(), flattened["__lsn"].as_u64()),
-        (Some("c"), Some(row.lsn))
-    );
+    assert_eq!((flattened["__op"].as_str(), flattened["__lsn"].as_u64()), (Some("c"), Some(row.lsn)));
     assert_eq!(flattened["__deleted"], "false");
     let flat = value(Shape::Flat);
     let names: Vec<&String> = flat.as_object().unwrap().keys().collect();
@@ -107,8 +97,7 @@ fn each_shape_carries_its_marks() {
 fn times_are_written_in_the_style_asked_for() {
     let world = small(IdKind::Uuid);
     let twin = world.cast().of(Case::Twins).next().unwrap();
-    let is_it =
-        |fact: &Fact| matches!(fact.what, What::Row(row) if row.row.key() == RowKey::Post(twin.id));
+    let is_it = |fact: &Fact| matches!(fact.what, What::Row(row) if row.row.key() == RowKey::Post(twin.id));
     let fact = world.history().find(is_it).unwrap();
     let created = TimeStyle::ALL.map(|times| {
         let message = Encoding { times, ..Encoding::new(IdKind::Uuid) }.encode(&fact).remove(0);

@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use edgefeed_storage::model::{Action, DAY_MS, HOUR_MS, Id, IdKind, TimestampMs, Topic, hour_of};
 
-use super::super::{
-    Encoding, EventFact, Fact, Op, RowFact, Shape, TableRow, What, World, WorldConfig,
-};
+use super::super::{Encoding, EventFact, Fact, Op, RowFact, Shape, TableRow, What, World, WorldConfig};
 use super::{KINDS, events, rows, small};
 
 fn all_bytes(world: &World, shape: Shape) -> Vec<u8> {
@@ -14,16 +12,13 @@ fn all_bytes(world: &World, shape: Shape) -> Vec<u8> {
     let mut live = world.live(1);
     let now = world.config().now_ms;
     let later: Vec<Fact> = (1..2_000).map(|tick| live.next_at(now + tick)).collect();
-    world.history().chain(later).flat_map(|fact| encoding.encode(&fact)).fold(
-        Vec::new(),
-        |mut bytes, message| {
-            bytes.push(message.topic.code());
-            bytes.extend(message.time_ms.to_be_bytes());
-            bytes.extend(message.key);
-            bytes.extend(message.value.unwrap_or_default());
-            bytes
-        },
-    )
+    world.history().chain(later).flat_map(|fact| encoding.encode(&fact)).fold(Vec::new(), |mut bytes, message| {
+        bytes.push(message.topic.code());
+        bytes.extend(message.time_ms.to_be_bytes());
+        bytes.extend(message.key);
+        bytes.extend(message.value.unwrap_or_default());
+        bytes
+    })
 }
 
 #[test]
@@ -95,10 +90,7 @@ fn the_counts_are_about_those_of_the_recipe() {
     }
     let about = |topic, wanted: u32| {
         let found = counts[&(topic, "r")] + counts[&(topic, "c")];
-        assert!(
-            found >= wanted * 4 / 5 && found <= wanted * 6 / 5 + 100,
-            "{topic:?}: {found} of {wanted}"
-        );
+        assert!(found >= wanted * 4 / 5 && found <= wanted * 6 / 5 + 100, "{topic:?}: {found} of {wanted}");
     };
     about(Topic::Posts, config.posts);
     about(Topic::Follows, config.users * config.follows_mean);
@@ -111,27 +103,15 @@ fn the_counts_are_about_those_of_the_recipe() {
 
 #[test]
 fn follows_posts_and_attention_have_heavy_tails() {
-    let world = World::new(WorldConfig {
-        users: 2_000,
-        posts: 20_000,
-        ..WorldConfig::small(3, IdKind::U64)
-    });
+    let world = World::new(WorldConfig { users: 2_000, posts: 20_000, ..WorldConfig::small(3, IdKind::U64) });
     let mut tails: [HashMap<Id, u32>; 4] = Default::default();
     for fact in world.history() {
         match fact.what {
-            What::Row(RowFact {
-                row: TableRow::Follow { follower, following, .. },
-                op: Op::Snapshot,
-                ..
-            }) => {
+            What::Row(RowFact { row: TableRow::Follow { follower, following, .. }, op: Op::Snapshot, .. }) => {
                 *tails[0].entry(follower).or_default() += 1;
                 *tails[1].entry(following).or_default() += 1;
             }
-            What::Row(RowFact {
-                row: TableRow::Post { author, .. },
-                op: Op::Snapshot | Op::Create,
-                ..
-            }) => {
+            What::Row(RowFact { row: TableRow::Post { author, .. }, op: Op::Snapshot | Op::Create, .. }) => {
                 *tails[2].entry(author).or_default() += 1;
             }
             What::Event(event) => *tails[3].entry(event.post).or_default() += 1,
@@ -203,15 +183,8 @@ fn events_are_late_ahead_without_author_and_without_id_as_promised() {
         no_author += u32::from(event.author.is_none());
         no_id += u32::from(event.event_id.is_none());
     }
-    assert_eq!(
-        (latest, furthest),
-        (90 * DAY_MS, 5 * 60_000),
-        "both ends are reached to the millisecond"
-    );
-    assert!(
-        late > 200 && ahead > 100 && no_author > 200 && no_id > 100,
-        "{late} {ahead} {no_author} {no_id}"
-    );
+    assert_eq!((latest, furthest), (90 * DAY_MS, 5 * 60_000), "both ends are reached to the millisecond");
+    assert!(late > 200 && ahead > 100 && no_author > 200 && no_id > 100, "{late} {ahead} {no_author} {no_id}");
 }
 
 #[test]

@@ -33,10 +33,7 @@ fn live_traffic_rises_has_every_kind_and_goes_on_above_the_history() {
     }
     assert_eq!(actions.len(), 6);
     for topic in [Topic::Posts, Topic::Follows, Topic::Comments, Topic::Likes, Topic::Blocks] {
-        assert!(
-            kinds.contains(&(topic, Some("c"))) && kinds.contains(&(topic, Some("d"))),
-            "{topic:?}"
-        );
+        assert!(kinds.contains(&(topic, Some("c"))) && kinds.contains(&(topic, Some("d"))), "{topic:?}");
     }
     assert!(kinds.contains(&(Topic::Posts, Some("u"))) && kinds.contains(&(Topic::Events, None)));
 }
@@ -60,8 +57,7 @@ fn live_traffic_of_another_salt_repeats_no_event_and_no_post() {
 #[test]
 fn events_of_live_traffic_are_mostly_about_recent_posts() {
     let world = small(IdKind::Uuid);
-    let newest: HashSet<Id> =
-        (world.post_count() / 2..world.post_count()).map(|post| world.post(post).id).collect();
+    let newest: HashSet<Id> = (world.post_count() / 2..world.post_count()).map(|post| world.post(post).id).collect();
     let mut live = world.live(1);
     let mut counts: HashMap<Id, u32> = HashMap::new();
     for tick in 0..5_000 {
@@ -70,8 +66,7 @@ fn events_of_live_traffic_are_mostly_about_recent_posts() {
         }
     }
     let all: u32 = counts.values().sum();
-    let old: u32 =
-        (0..world.post_count() / 2).filter_map(|post| counts.get(&world.post(post).id)).sum();
+    let old: u32 = (0..world.post_count() / 2).filter_map(|post| counts.get(&world.post(post).id)).sum();
     let most = counts.values().max().copied().unwrap();
     assert!(old < all / 2, "{old} of {all}, {} recent", newest.len());
     assert!(most > all / 50, "{most} of {all}");

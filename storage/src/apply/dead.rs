@@ -1,22 +1,68 @@
-//! Dead letters: kept whole, counted by reason, bounded in number.
+//! Dead letters: kept whole, counted by reason, bounded in number and in bytes.
+
+use std::collections::VecDeque;
 
 use super::{Pending, Writer};
+use crate::config::Config;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::key::{self, Family};
+use crate::key::{self, Family, Key};
 use crate::model::{Record, Refusal};
 use crate::value::DeadLetter;
+
+/// Which dead letters there are, oldest first; after a start, in the order of their keys.
+#[derive(Debug)]
+pub(super) struct Cemetery {
+    graves: VecDeque<(Key, u64)>,
+    bytes: u64,
+    most: u64,
+    most_bytes: u64,
+}
+
+impl Cemetery {
+    pub(super) fn load(engine: &Engine, config: &Config) -> Result<Self> {
+        let mut all = Self {
+            graves: VecDeque::new(),
+            bytes: 0,
+            most: config.dead_letters_max.max(1),
+            most_bytes: config.dead_letters_max_bytes.max(1),
+        };
+        engine.scan_all(Family::DeadLetters, &[], |key, value| {
+            if let Some((at, Some(offset))) = key::split_record(key) {
+                all.dig(key::record(at, offset), value.len());
+            }
+            Ok(true)
+        })?;
+        Ok(all)
+    }
+
+    fn dig(&mut self, key: Key, bytes: usize) {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.graves.push_back((key, bytes));
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+
+    /// The oldest, while there are too many. The newest always stays.
+    fn surplus(&mut self) -> Option<Key> {
+        let count = u64::try_from(self.graves.len()).unwrap_or(u64::MAX);
+        if count <= 1 || (count <= self.most && self.bytes <= self.most_bytes) {
+            return None;
+        }
+        let (key, bytes) = self.graves.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(bytes);
+        Some(key)
+    }
+}
 
 impl Writer {
     pub(super) fn bury(
         &mut self,
-        engine: &Engine,
         record: &Record,
         refusal: &Refusal,
         key: Option<&[u8]>,
         value: Option<&[u8]>,
         pending: &mut Pending,
-    ) -> Result<()> {
+    ) {
         let letter = DeadLetter {
             reason: refusal.reason,
             detail: refusal.detail.clone(),
@@ -25,33 +71,12 @@ impl Writer {
             value: value.map(<[u8]>::to_vec),
         };
         *pending.applied.dead.entry((record.at.topic, refusal.reason)).or_default() += 1;
-        pending.dead.push((key::record(record.at, record.offset), letter));
-        self.dead_letters += 1;
-        if self.dead_letters > self.dead_letters_max {
-            self.drop_oldest(engine, record, pending)?;
+        let grave = key::record(record.at, record.offset);
+        let bytes = letter.detail.len() + key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len) + 64;
+        pending.dead.push((grave, letter));
+        self.dead.dig(grave, bytes);
+        while let Some(oldest) = self.dead.surplus() {
+            pending.dead_dropped.push(oldest);
         }
-        Ok(())
-    }
-
-    /// Makes room: the oldest of the same partition goes, or the first of all where that partition has no other.
-    fn drop_oldest(&mut self, engine: &Engine, record: &Record, pending: &mut Pending) -> Result<()> {
-        let mut oldest = None;
-        let dropped = &pending.dead_dropped;
-        let mut find = |key: &[u8], _: &[u8]| {
-            if dropped.last().is_some_and(|last| last.as_slice() >= key) {
-                return Ok(true);
-            }
-            oldest = Some(key.to_vec());
-            Ok(false)
-        };
-        engine.scan(Family::DeadLetters, &key::partition(record.at), &mut find)?;
-        if oldest.is_none() {
-            oldest = pending.dead.first().map(|(key, _)| key.as_ref().to_vec());
-        }
-        if let Some(key) = oldest {
-            pending.dead_dropped.push(key);
-            self.dead_letters -= 1;
-        }
-        Ok(())
     }
 }

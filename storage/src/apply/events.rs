@@ -49,21 +49,26 @@ impl Writer {
         pending: &Pending,
     ) -> Result<Seen> {
         let partition = record.at.partition;
-        let positions = &self.positions;
-        let hours = self.dedup.horizon();
-        let first_hour = |other: u32| {
+        let watermark_of = |other: u32| {
             if other == partition {
-                return Some(hour_of(watermark - hours));
+                return Some(watermark);
             }
             let at = TopicPartition { topic: Topic::Events, partition: other };
-            let position = pending.position(at).or_else(|| positions.get(&at))?;
-            Some(hour_of(position.watermark - hours))
+            pending.position(at).or_else(|| self.positions.get(&at)).map(|position| position.watermark)
         };
+        let horizon = self.dedup.horizon();
+        let first_hour = |other: u32| watermark_of(other).map(|watermark| hour_of(watermark.saturating_sub(horizon)));
         self.dedup.load(engine, first_hour)?;
         // A batch read after an outage spans hours: what came early in it may be forgotten by its end.
         let remembered = |(other, hour): &&(u32, Hour)| first_hour(*other).is_some_and(|first| *hour >= first);
-        let in_batch: Vec<u32> =
-            pending.ids.get(&event.event_id).into_iter().flatten().filter(remembered).map(|(other, _)| *other).collect();
+        let in_batch: Vec<u32> = pending
+            .ids
+            .get(&event.event_id)
+            .into_iter()
+            .flatten()
+            .filter(remembered)
+            .map(|(other, _)| *other)
+            .collect();
         if in_batch.contains(&partition) {
             return Ok(Seen::Here);
         }
@@ -85,7 +90,10 @@ fn count(record: &Record, event: &Event, pending: &mut Pending) {
         if let Some(author) = event.author {
             let key = (event.user, author, day_of(record.time), day_of(event.event_time));
             pending.partials.entry(key).or_default().add(&Partial { counters, last_time: event.event_time });
-            pending.touch(event.user);
+            // Impressions and dwell time are kept but never summed into affinity.
+            if event.action != Action::Impression {
+                pending.touch(event.user);
+            }
         }
     }
     match event.action {

@@ -16,9 +16,9 @@ use crate::config::Config;
 use crate::dedup::Dedup;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::hot;
+use crate::hot::{self, LoadedPost};
 use crate::key::{self, Family, Keys};
-use crate::model::{Change, Outcome, Record, TimestampMs, Topic, TopicPartition};
+use crate::model::{Change, Id, Outcome, Record, TimestampMs, Topic, TopicPartition};
 use crate::position::{Applied, Position};
 use crate::store::{OpenOptions, Store};
 use crate::value::{self, VersionMark};
@@ -36,8 +36,7 @@ pub(crate) struct Writer {
     versions: BTreeMap<Topic, VersionMark>,
     stalled: BTreeSet<Topic>,
     dedup: Dedup,
-    dead_letters: u64,
-    dead_letters_max: u64,
+    dead: dead::Cemetery,
 }
 
 impl Writer {
@@ -49,11 +48,6 @@ impl Writer {
             }
             Ok(true)
         })?;
-        let mut dead_letters = 0;
-        engine.scan_all(Family::DeadLetters, &[], |_, _| {
-            dead_letters += 1;
-            Ok(true)
-        })?;
         Ok(Self {
             keys: Keys(options.ids),
             apply_truncates: options.apply_truncates,
@@ -61,8 +55,7 @@ impl Writer {
             versions: versions::load(engine)?,
             stalled: BTreeSet::new(),
             dedup: Dedup::new(config.dedup_hours),
-            dead_letters,
-            dead_letters_max: config.dead_letters_max.max(1),
+            dead: dead::Cemetery::load(engine, config)?,
         })
     }
 
@@ -83,12 +76,10 @@ impl Writer {
             self.positions.keys().filter(|at| at.topic == Topic::Events).map(|at| at.partition).collect();
         for partition in partitions {
             let Some(first) = self.first_hour(partition) else { continue };
-            self.dedup.expire(partition, first);
-            batch.delete_range_cf(
-                engine.cf(Family::Dedup)?,
-                key::dedup_bucket(partition, 0),
-                key::dedup_bucket(partition, first),
-            );
+            if self.dedup.expire(partition, first) {
+                let (from, to) = (key::dedup_bucket(partition, 0), key::dedup_bucket(partition, first));
+                batch.delete_range_cf(engine.cf(Family::Dedup)?, from, to);
+            }
         }
         engine.write(batch)
     }
@@ -106,7 +97,7 @@ impl Writer {
         let position = next_position(position, record, pending.now_ms);
         match &record.outcome {
             Outcome::Dead { refusal, key, value } => {
-                self.bury(engine, record, refusal, key.as_deref(), value.as_deref(), pending)?;
+                self.bury(record, refusal, key.as_deref(), value.as_deref(), pending);
             }
             Outcome::Change(Change::Nothing) => *pending.applied.nothing.entry(topic).or_default() += 1,
             Outcome::Change(Change::Event(event)) => {
@@ -127,9 +118,10 @@ impl Writer {
 
 /// The position behind a record.
 fn next_position(before: Option<Position>, record: &Record, now_ms: TimestampMs) -> Position {
-    let clock = record.time.min(now_ms + CLOCK_SLACK_MS);
+    // No producer's clock moves the node's: not far ahead, and not before there was time.
+    let clock = record.time.clamp(0, now_ms.max(0).saturating_add(CLOCK_SLACK_MS));
     Position {
-        next_offset: record.offset + 1,
+        next_offset: record.offset.saturating_add(1),
         last_offset: record.offset,
         last_time: record.time,
         watermark: before.map_or(clock, |position| position.watermark.max(clock)),
@@ -145,7 +137,7 @@ impl Store {
     /// it anew and read again from its positions.
     pub fn apply(&self, records: &[Record], now_ms: TimestampMs) -> Result<Applied> {
         let mut writer = self.writer.write();
-        self.clock.advance(now_ms);
+        self.clock.set(now_ms);
         let writer = &mut *writer;
         let mut pending = Pending::new(now_ms);
         for record in records {
@@ -155,7 +147,7 @@ impl Store {
         self.engine.write(batch)?;
         writer.positions.extend(pending.positions());
         writer.versions.extend(pending.versions());
-        self.project(&pending, now_ms)?;
+        self.project(&pending, now_ms);
         Ok(pending.applied)
     }
 
@@ -182,19 +174,31 @@ impl Store {
     }
 
     /// Brings the projection and the readers' facts to what was just written.
-    fn project(&self, pending: &Pending, now_ms: TimestampMs) -> Result<()> {
-        let mut loaded = Vec::new();
-        for post in pending.posts_to_load(&self.hot.read()) {
-            loaded.extend(hot::load_post(&self.engine, self.keys, post, now_ms)?);
-        }
-        {
-            let mut hot = self.hot.write();
-            pending.project(&mut hot, loaded);
-            hot.evict(now_ms);
-        }
+    fn project(&self, pending: &Pending, now_ms: TimestampMs) {
         for viewer in pending.touched() {
             self.viewers.changed(*viewer);
         }
-        Ok(())
+        let missing = pending.posts_to_load(&self.hot.read());
+        let loaded = missing.into_iter().filter_map(|post| self.load_to_project(post, now_ms).transpose());
+        match loaded.collect::<Result<Vec<_>>>() {
+            Ok(loaded) => {
+                let mut hot = self.hot.write();
+                pending.project(&mut hot, loaded, now_ms);
+                hot.evict();
+            }
+            Err(error) => {
+                // The write stands, so the projection must not: with nothing in it, everything is read anew.
+                tracing::error!(%error, "a post could not be read after a write; the projection starts over");
+                self.hot.write().start_over();
+            }
+        }
+    }
+
+    fn load_to_project(&self, post: Id, now_ms: TimestampMs) -> Result<Option<(Id, LoadedPost)>> {
+        let loaded = hot::load_post(&self.engine, self.keys, post, now_ms)?;
+        let hot = self.hot.read();
+        Ok(loaded.filter(|(author, post)| {
+            hot.number_of(*author).is_some_and(|author| hot.is_loaded(author)) || post.is_active(now_ms)
+        }))
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct Pending {
     pub(super) dedup: Vec<(Key, i64)>,
     pub(super) marks: Vec<Key>,
     pub(super) dead: Vec<(Key, DeadLetter)>,
-    pub(super) dead_dropped: Vec<Vec<u8>>,
+    pub(super) dead_dropped: Vec<Key>,
     pub(super) posts: HashMap<Id, PostRow>,
     pub(super) comments: HashMap<Id, CommentRow>,
     pub(super) links: HashMap<(Family, Key), LinkRow>,
@@ -192,21 +192,20 @@ impl Pending {
         Ok(())
     }
 
-    /// Posts the projection lacks and now needs: new ones of authors it holds, and any with an event of late.
+    /// Posts the projection lacks and may now need: those whose row changed, and any with an event of late.
     pub(super) fn posts_to_load(&self, hot: &Hot) -> Vec<Id> {
-        let active = hour_of(self.now_ms).saturating_sub(ACTIVE_HOURS);
+        let hour = hour_of(self.now_ms);
+        let active = hour.saturating_sub(ACTIVE_HOURS)..=hour + 1;
         let mut posts: HashSet<Id> =
-            self.hours.keys().filter(|(_, hour)| *hour >= active).map(|(post, _)| *post).collect();
-        posts.extend(self.changed_posts.iter().filter(|post| {
-            let author = self.posts.get(*post).and_then(PostRow::live).and_then(|(author, _)| hot.number_of(author));
-            author.is_some_and(|author| hot.is_loaded(author))
-        }));
-        posts.into_iter().filter(|post| !hot.has_post(*post)).collect()
+            self.hours.keys().filter(|(_, hour)| active.contains(hour)).map(|(post, _)| *post).collect();
+        posts.extend(self.changed_posts.iter().filter(|post| self.posts.get(*post).is_some_and(|row| row.live().is_some())));
+        posts.retain(|post| !hot.has_post(*post));
+        posts.into_iter().collect()
     }
 
     /// Carries the batch over into the projection. `loaded` are posts read after the write, counters included.
-    pub(super) fn project(&self, hot: &mut Hot, loaded: Vec<(Id, LoadedPost)>) {
-        for ((post, hour), sum) in &self.hours {
+    pub(super) fn project(&self, hot: &mut Hot, loaded: Vec<(Id, LoadedPost)>, now_ms: TimestampMs) {
+        for ((post, hour), sum) in self.hours.iter().filter(|((_, hour), _)| *hour <= hour_of(now_ms) + 1) {
             hot.add_events(*post, *hour, sum);
         }
         for (post, counts) in &self.counts {

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::key::{Family, Key};
 use crate::model::{Cdc, DeadReason, Id, Record, Refusal, Row, RowChange, RowKey};
 use crate::position::{Stall, StallReason};
-use crate::value::{self, CommentRow, LinkRow, PostRow};
+use crate::value::{self, CommentRow, LinkRow, PostRow, VersionMark};
 
 /// What a row change came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,11 @@ impl Writer {
             Ok(mark) => mark,
             Err(detail) => return Ok(Some(stall(StallReason::VersionRegress, detail))),
         };
+        // A delete that comes late is remembered from when it came.
+        let cdc = &Cdc { commit_time: cdc.commit_time.max(record.time), ..*cdc };
+        let floor = mark.floor;
         let fold = match cdc.change {
+            _ if cdc.version.packed() <= floor => Fold::Stale,
             RowChange::Truncate if !self.apply_truncates => {
                 let detail = format!("a truncate of {} arrived", topic.name());
                 return Ok(Some(stall(StallReason::Truncate, detail)));
@@ -43,14 +47,16 @@ impl Writer {
             RowChange::Upsert(row) => self.fold_row(engine, row, cdc, pending)?,
             RowChange::Delete(key) => self.fold_delete(engine, key, cdc, pending)?,
         };
-        pending.set_version(topic, mark);
+        let truncated = cdc.change == RowChange::Truncate && fold == Fold::Applied;
+        let floor = if truncated { floor.max(cdc.version.packed()) } else { floor };
+        pending.set_version(topic, VersionMark { floor, ..mark });
         match fold {
             Fold::Applied => *pending.applied.applied.entry(topic).or_default() += 1,
             Fold::Stale => *pending.applied.stale.entry(topic).or_default() += 1,
             Fold::Unavailable => {
                 let detail = format!("a value was left out of a row not seen before; read {} again", topic.name());
                 let refusal = Refusal { reason: DeadReason::UnavailableValue, detail };
-                self.bury(engine, record, &refusal, None, None, pending)?;
+                self.bury(record, &refusal, None, None, pending);
             }
         }
         Ok(None)
@@ -79,7 +85,9 @@ impl Writer {
                 let row = CommentRow { version: cdc.version.packed(), removed: None, post: Some(post) };
                 Ok(put_comment(id, held, row, pending))
             }
-            Row::Follow { follower, following } => self.link(engine, RowKey::Follow(follower, following), cdc, true, pending),
+            Row::Follow { follower, following } => {
+                self.link(engine, RowKey::Follow(follower, following), cdc, true, pending)
+            }
             Row::Like { user, post } => self.link(engine, RowKey::Like(user, post), cdc, true, pending),
             Row::Block { blocker, blocked } => self.link(engine, RowKey::Block(blocker, blocked), cdc, true, pending),
             Row::User { id } => self.link(engine, RowKey::User(id), cdc, true, pending),

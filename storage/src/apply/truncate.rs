@@ -8,7 +8,13 @@ use crate::key::Family;
 use crate::model::{Cdc, RowKey, Topic};
 
 impl Writer {
-    pub(super) fn fold_truncate(&self, engine: &Engine, topic: Topic, cdc: &Cdc, pending: &mut Pending) -> Result<Fold> {
+    pub(super) fn fold_truncate(
+        &self,
+        engine: &Engine,
+        topic: Topic,
+        cdc: &Cdc,
+        pending: &mut Pending,
+    ) -> Result<Fold> {
         let mut rows = Vec::new();
         engine.scan_all(family(topic), &[], |key, _| {
             rows.extend(self.row_key(topic, key));

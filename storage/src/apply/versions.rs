@@ -10,6 +10,8 @@ use crate::value::{self, VersionMark};
 
 /// A fall beyond this many bytes of log, while time rises, is no long transaction but another database.
 const FALL_BYTES: u64 = 16 << 30;
+/// So is a fall to less than this fraction of the log. (A bulk load in one transaction of a young database may come close.)
+const FALL_FRACTION: u64 = 16;
 
 pub(super) fn mark_key(topic: Topic) -> Key {
     key::meta("versions", topic.code())
@@ -28,8 +30,13 @@ pub(super) fn load(engine: &Engine) -> Result<BTreeMap<Topic, VersionMark>> {
 /// The mark after a record, or what is wrong with the record's version.
 pub(super) fn check(mark: Option<&VersionMark>, cdc: &Cdc) -> std::result::Result<VersionMark, String> {
     let version = cdc.version;
-    let fresh =
-        VersionMark { epoch: version.epoch, kind: version.kind, value: version.value, commit_time: cdc.commit_time };
+    let fresh = VersionMark {
+        epoch: version.epoch,
+        kind: version.kind,
+        value: version.value,
+        commit_time: cdc.commit_time,
+        floor: mark.map_or(0, |mark| mark.floor),
+    };
     let Some(mark) = mark.filter(|mark| mark.epoch >= version.epoch) else { return Ok(fresh) };
     if mark.epoch > version.epoch {
         return Err(format!("kafka.cdc_epoch is {}, rows of epoch {} are stored", version.epoch, mark.epoch));
@@ -48,9 +55,9 @@ pub(super) fn check(mark: Option<&VersionMark>, cdc: &Cdc) -> std::result::Resul
 }
 
 /// A row of a long transaction bears an old position and a new time, so a small fall says nothing. A restored or newly
-/// made database starts far below: less than half of where the log had come, or more than any transaction spans.
+/// made database starts far below: a small fraction of where the log had come, or further than any transaction spans.
 fn fell_far(from: u64, to: u64) -> bool {
-    to < from / 2 || from.saturating_sub(to) > FALL_BYTES
+    to < from / FALL_FRACTION || from.saturating_sub(to) > FALL_BYTES
 }
 
 const fn words(kind: VersionKind) -> &'static str {

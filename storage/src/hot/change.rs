@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{AUTHOR_POSTS_MAX, ACTIVE_HOURS, AuthorNo, AuthorSlot, Hot, HourCounts, LoadedPost, PostFacts};
+use super::{ACTIVE_HOURS, AUTHOR_POSTS_MAX, AuthorNo, AuthorSlot, Hot, HourCounts, LoadedPost, PostFacts};
 use crate::model::{Counters, Hour, Id, TimestampMs, hour_of};
 use crate::retention::POST_HOURS_KEPT;
 
@@ -75,8 +75,8 @@ impl Hot {
             self.drop_post(id);
             return;
         };
-        let number = self.intern(author);
         let Some(&slot) = self.post_numbers.get(&id) else { return };
+        let number = self.intern(author);
         if let Some(facts) = &mut self.posts[slot as usize] {
             facts.author = number;
             facts.created_at = created_at;
@@ -164,34 +164,83 @@ impl Hot {
         facts.hours[at].add(counters);
     }
 
-    /// Drops authors not read lately until the budget holds. Posts that trending may need stay.
-    pub(crate) fn evict(&mut self, now_ms: TimestampMs) {
-        if self.authors.len().saturating_mul(AUTHOR_BYTES) > self.budget {
-            // Only a stream of ever new authors comes here: start over rather than grow without bound.
-            *self = Self::new(self.budget, self.generation.wrapping_add(1));
+    /// Throws everything away: numbers are given out anew, and everything is read again when it is asked for.
+    pub(crate) fn start_over(&mut self) {
+        *self = Self::new(self.budget, self.generation.wrapping_add(1));
+    }
+
+    /// Takes what was read in as a whole, under numbers of a new generation.
+    pub(crate) fn replace(&mut self, loaded: Self) {
+        *self = Self { generation: self.generation.wrapping_add(1), ..loaded };
+    }
+
+    /// Whether it started over since it was last read in as a whole: posts that only trending needs are missing.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.partial
+    }
+
+    /// Drops authors not read lately until the budget holds. What belongs to no loaded author is not theirs to make room
+    /// for: they always have half of the budget.
+    pub(crate) fn evict(&mut self) {
+        if self.authors.len().saturating_mul(AUTHOR_BYTES) > self.budget / 2 {
+            // Only a stream of ever new authors comes here.
+            self.start_over();
             return;
         }
-        let active = hour_of(now_ms).saturating_sub(ACTIVE_HOURS);
+        let most = self.budget.max(self.unlisted_bytes + self.budget / 2);
         let mut steps = self.authors.len() * 2;
-        while self.bytes > self.budget && steps > 0 {
+        while self.bytes > most && steps > 0 {
             steps -= 1;
             let at = self.hand % self.authors.len();
             self.hand = at + 1;
             let slot = &mut self.authors[at];
             if slot.loaded && !slot.used.swap(false, Ordering::Relaxed) {
-                self.unload(at, active);
+                self.unload(at);
             }
         }
     }
 
-    fn unload(&mut self, author: usize, active: Hour) {
+    /// Measures what is kept for trending alone and, where it takes more than half of the budget, drops the posts with
+    /// the fewest events of late.
+    pub(crate) fn shed(&mut self) {
+        let mut fewest = 0;
+        loop {
+            let unlisted = self.unlisted();
+            self.unlisted_bytes = unlisted.iter().map(|(_, _, bytes)| bytes).sum();
+            if self.unlisted_bytes <= self.budget / 2 {
+                return;
+            }
+            fewest = fewest * 2 + 1;
+            for (id, events, _) in unlisted {
+                if events <= fewest {
+                    self.drop_post(id);
+                }
+            }
+        }
+    }
+
+    /// Posts in no loaded author's list: id, events held, bytes.
+    fn unlisted(&self) -> Vec<(Id, u64, usize)> {
+        let loaded = |facts: &&PostFacts| !self.is_loaded(facts.author);
+        let describe = |facts: &PostFacts| {
+            let events = facts.hours.iter().map(|hour| u64::from(hour.views) + u64::from(hour.likes) + 1).sum();
+            (facts.id, events, POST_BYTES + facts.hours.len() * HOUR_BYTES)
+        };
+        self.posts.iter().flatten().filter(loaded).map(describe).collect()
+    }
+
+    /// Posts with recent events stay, for trending; [`Hot::age`] and [`Hot::shed`] deal with them.
+    fn unload(&mut self, author: usize) {
         let slot = &mut self.authors[author];
         slot.loaded = false;
         let posts = std::mem::take(&mut slot.posts);
         self.bytes -= posts.len() * LISTED_BYTES;
         for (_, slot) in posts {
-            let idle = self.slot(slot as usize).filter(|facts| !facts.active_since(active)).map(PostFacts::id);
-            if let Some(id) = idle {
+            let Some(facts) = self.slot(slot as usize) else { continue };
+            let (id, bytes) = (facts.id, POST_BYTES + facts.hours.len() * HOUR_BYTES);
+            if facts.active_since(self.active) {
+                self.unlisted_bytes += bytes;
+            } else {
                 self.drop_post(id);
             }
         }
@@ -200,15 +249,16 @@ impl Hot {
     /// Forgets what has left every window, over a range of slots: posts past their age, hours past theirs.
     /// Returns whether there are slots behind the range.
     pub(crate) fn age(&mut self, slots: std::ops::Range<usize>, now_ms: TimestampMs) -> bool {
-        let oldest = now_ms - super::POST_AGE_KEPT_MS;
+        let oldest = now_ms.saturating_sub(super::POST_AGE_KEPT_MS);
         let hour = hour_of(now_ms);
+        self.active = hour.saturating_sub(ACTIVE_HOURS);
         let end = slots.end.min(self.posts.len());
         for slot in slots.start..end {
             let Some(facts) = &mut self.posts[slot] else { continue };
             let before = facts.hours.len();
             facts.hours.retain(|counts| counts.hour.saturating_add(POST_HOURS_KEPT) >= hour);
             self.bytes -= (before - facts.hours.len()) * HOUR_BYTES;
-            if facts.created_at < oldest && !facts.active_since(hour.saturating_sub(ACTIVE_HOURS)) {
+            if facts.created_at < oldest && !facts.active_since(self.active) {
                 let id = facts.id;
                 self.unlist(id);
                 self.drop_post(id);

@@ -56,7 +56,7 @@ pub(crate) fn load_author(engine: &Engine, keys: Keys, author: Id, now_ms: Times
     let mut found = Vec::new();
     engine.scan(Family::AuthorPosts, &keys.one(author), |key, _| {
         if let Some((_, created_at, post)) = keys.split_author_post(key) {
-            if created_at < now_ms - POST_AGE_KEPT_MS {
+            if created_at < now_ms.saturating_sub(POST_AGE_KEPT_MS) {
                 return Ok(false);
             }
             found.push((post, created_at));
@@ -66,11 +66,23 @@ pub(crate) fn load_author(engine: &Engine, keys: Keys, author: Id, now_ms: Times
     found.into_iter().map(|(post, created_at)| read_post(engine, keys, post, created_at, now_ms)).collect()
 }
 
+impl LoadedPost {
+    /// Whether trending may need it.
+    pub(crate) fn is_active(&self, now_ms: TimestampMs) -> bool {
+        let first = hour_of(now_ms).saturating_sub(ACTIVE_HOURS);
+        self.hours.last().is_some_and(|counts| counts.hour >= first)
+    }
+}
+
 impl Hot {
     /// Reads everything that fits, in three sequential passes: far cheaper than author by author. The caller keeps
     /// `apply` out meanwhile.
-    pub(crate) fn load_all(engine: &Engine, keys: Keys, budget: usize, generation: u32, now_ms: TimestampMs) -> Result<Self> {
-        let mut hot = Self::new(budget, generation);
+    pub(crate) fn load_all(
+        engine: &Engine,
+        keys: Keys,
+        budget: usize, now_ms: TimestampMs) -> Result<Self> {
+        let mut hot = Self::new(budget, 0);
+        hot.active = hour_of(now_ms).saturating_sub(ACTIVE_HOURS);
         let mut hours = read_all_hours(engine, keys, now_ms)?;
         let mut author: Option<(Id, Vec<LoadedPost>)> = None;
         engine.scan_all(Family::AuthorPosts, &[], |key, _| {
@@ -81,7 +93,7 @@ impl Hot {
                 }
             }
             let Some((_, posts)) = &mut author else { return Ok(true) };
-            if created_at >= now_ms - POST_AGE_KEPT_MS && posts.len() < AUTHOR_POSTS_MAX {
+            if created_at >= now_ms.saturating_sub(POST_AGE_KEPT_MS) && posts.len() < AUTHOR_POSTS_MAX {
                 let hours = hours.remove(&post).unwrap_or_default();
                 posts.push(LoadedPost { id: post, created_at, counts: RowCounts::default(), hours });
             }
@@ -93,6 +105,8 @@ impl Hot {
         }
         hot.load_counts(engine, keys)?;
         hot.load_active(engine, keys, hours, now_ms)?;
+        hot.partial = false;
+        hot.shed();
         Ok(hot)
     }
 
@@ -129,9 +143,10 @@ impl Hot {
 
 fn read_all_hours(engine: &Engine, keys: Keys, now_ms: TimestampMs) -> Result<HashMap<Id, Vec<HourCounts>>> {
     let oldest = hour_of(now_ms).saturating_sub(POST_HOURS_KEPT);
+    let latest = hour_of(now_ms) + 1;
     let mut hours: HashMap<Id, Vec<HourCounts>> = HashMap::new();
     engine.scan_all(Family::PostHours, &[], |key, bytes| {
-        if let Some((post, counts)) = read_hour(keys, key, bytes)?.filter(|(_, counts)| counts.hour >= oldest) {
+        if let Some((post, counts)) = read_hour(keys, key, bytes)?.filter(|(_, counts)| (oldest..=latest).contains(&counts.hour)) {
             hours.entry(post).or_insert_with(|| Vec::with_capacity(2)).push(counts);
         }
         Ok(true)

@@ -127,6 +127,11 @@ pub(crate) struct Hot {
     generation: u32,
     budget: usize,
     bytes: usize,
+    /// Of them, posts that belong to no loaded author: as of the last [`Hot::shed`] and what was unloaded since.
+    unlisted_bytes: usize,
+    /// The first hour whose events keep a post for trending.
+    active: Hour,
+    partial: bool,
     author_numbers: HashMap<Id, AuthorNo>,
     authors: Vec<AuthorSlot>,
     post_numbers: HashMap<Id, u32>,
@@ -141,6 +146,9 @@ impl Hot {
             generation,
             budget,
             bytes: 0,
+            unlisted_bytes: 0,
+            active: 0,
+            partial: true,
             author_numbers: HashMap::new(),
             authors: Vec::new(),
             post_numbers: HashMap::new(),
@@ -187,6 +195,15 @@ impl Hot {
         self.author_numbers.get(&author).copied()
     }
 
+    /// Whether an author is loaded; if so, it counts as read, and the eviction hand passes it by once.
+    pub(crate) fn wants(&self, author: AuthorNo) -> bool {
+        let slot = self.authors.get(author.0 as usize).filter(|slot| slot.loaded);
+        if let Some(slot) = slot {
+            slot.used.store(true, Ordering::Relaxed);
+        }
+        slot.is_some()
+    }
+
     pub(crate) fn is_loaded(&self, author: AuthorNo) -> bool {
         self.authors.get(author.0 as usize).is_some_and(|slot| slot.loaded)
     }
@@ -194,9 +211,6 @@ impl Hot {
     /// An author's posts, newest first. Empty for one that is not loaded.
     pub(crate) fn posts_of(&self, author: AuthorNo) -> impl Iterator<Item = &PostFacts> {
         let slot = self.authors.get(author.0 as usize).filter(|slot| slot.loaded);
-        if let Some(slot) = slot {
-            slot.used.store(true, Ordering::Relaxed);
-        }
         slot.into_iter().flat_map(|slot| &slot.posts).filter_map(|(_, post)| self.slot(*post as usize))
     }
 }

@@ -5,9 +5,7 @@
 
 use std::borrow::Cow;
 
-use edgefeed_storage::model::{
-    Cdc, Change, DeadReason, Refusal, RowChange, RowKey, TimestampMs, Topic, Version,
-};
+use edgefeed_storage::model::{Cdc, Change, DeadReason, Refusal, RowChange, RowKey, TimestampMs, Topic, Version};
 use serde_json::value::RawValue;
 
 use super::columns::Columns;
@@ -23,6 +21,8 @@ struct Found<'a> {
     op: Op,
     table: Option<&'a Scalar<'a>>,
     lsn: Option<&'a Scalar<'a>>,
+    /// `source.sequence`, which knows the log position of rows of an incremental snapshot.
+    sequence: Option<&'a Scalar<'a>>,
     /// Commit or processing times in milliseconds, the most trusted first.
     times: [Option<&'a Scalar<'a>>; 2],
     /// Where the row as it is now is to be found.
@@ -69,8 +69,7 @@ fn is_wrapped(root: &Body<'_>, text: &str, context: Context<'_>) -> Result<bool,
         return Ok(root.payload.is_some() && root.schema.is_some());
     }
     let bare = root.flat_op.is_none() && root.flat_deleted.is_none();
-    Ok(root.schema.is_some()
-        || bare && !Columns::parse(text)?.names_key(context.topic, context.settings.ids))
+    Ok(root.schema.is_some() || bare && !Columns::parse(text)?.names_key(context.topic, context.settings.ids))
 }
 
 fn body_change(
@@ -96,6 +95,7 @@ fn body_change(
             op: op(word)?,
             table: source.table.as_ref().or(body.table.as_ref()),
             lsn: source.lsn.as_ref(),
+            sequence: source.sequence.as_ref(),
             times: [source.ts_ms.as_ref(), body.ts_ms.as_ref()],
             row: after.as_deref(),
             deleted: [before.as_deref(), after.as_deref()],
@@ -108,12 +108,7 @@ fn body_change(
 
 /// A record of ExtractNewRecordState: the columns of the row are the record. In a delete every column but the key
 /// may be a made-up zero.
-fn flattened(
-    body: &Body<'_>,
-    text: &str,
-    schema: Option<&RawValue>,
-    context: Context<'_>,
-) -> Result<Change, Refusal> {
+fn flattened(body: &Body<'_>, text: &str, schema: Option<&RawValue>, context: Context<'_>) -> Result<Change, Refusal> {
     let columns = Columns::parse(text)?;
     let marked = body.flat_op.is_some() || body.flat_deleted.is_some();
     if !marked && body.ts_ms.is_some() && !columns.names_key(context.topic, context.settings.ids) {
@@ -125,6 +120,7 @@ fn flattened(
             op: flattened_op(body)?,
             table: body.flat_source_table.as_ref().or(body.flat_table.as_ref()),
             lsn: body.flat_source_lsn.as_ref().or(body.flat_lsn.as_ref()),
+            sequence: body.flat_sequence.as_ref(),
             times: [body.flat_source_ts_ms.as_ref(), body.flat_ts_ms.as_ref()],
             row: Some(text),
             deleted: [Some(text), None],
@@ -193,12 +189,8 @@ fn deleted_key(found: &Found<'_>, context: Context<'_>) -> Result<RowKey, Refusa
     let named = || found.key_first.then(|| message_key(context, false)).flatten();
     let body = |text: Option<&str>| text.map(|text| Columns::parse(text)?.key(context.topic, ids));
     let mut complaint = None;
-    let places: [&dyn Fn() -> Option<Result<RowKey, Refusal>>; 4] = [
-        &named,
-        &|| body(found.deleted[0]),
-        &|| body(found.deleted[1]),
-        &|| message_key(context, true),
-    ];
+    let places: [&dyn Fn() -> Option<Result<RowKey, Refusal>>; 4] =
+        [&named, &|| body(found.deleted[0]), &|| body(found.deleted[1]), &|| message_key(context, true)];
     for place in places {
         match place() {
             Some(Ok(key)) => return Ok(key),
@@ -220,9 +212,7 @@ fn message_key(context: Context<'_>, scalars: bool) -> Option<Result<RowKey, Ref
         Columns::parse(inner)
     } else if scalars {
         // A bare UUID is no JSON: then the text itself is the key.
-        Ok(Columns::of_scalar_key(
-            serde_json::from_str(inner).unwrap_or(Scalar::Text(Cow::Borrowed(inner))),
-        ))
+        Ok(Columns::of_scalar_key(serde_json::from_str(inner).unwrap_or(Scalar::Text(Cow::Borrowed(inner)))))
     } else {
         return None;
     };
@@ -244,16 +234,31 @@ fn version(found: &Found<'_>, context: Context<'_>) -> Result<(Version, Timestam
             break;
         }
     }
+    if let Some(lsn) = log_position(found)? {
+        return Ok((Version::from_lsn(settings.cdc_epoch, lsn), time.min(stamp.latest())));
+    }
+    if time > stamp.latest() {
+        return refuse(DeadReason::TimeOutOfRange, || {
+            format!("`ts_ms` {time} is more than 5 minutes after the record's time, {}", stamp.time_ms)
+        });
+    }
+    Ok((Version::from_time(settings.cdc_epoch, time, stamp.offset), time))
+}
+
+/// The log position of a change: its lsn, or where the log stood when an incremental snapshot read the row, which
+/// such rows only tell in the last number of `source.sequence`.
+fn log_position(found: &Found<'_>) -> Result<Option<u64>, Refusal> {
     let Some(lsn) = found.lsn else {
-        if time > stamp.latest() {
-            return refuse(DeadReason::TimeOutOfRange, || {
-                format!("`ts_ms` {time} is more than 5 minutes after the record's time, {}", stamp.time_ms)
-            });
-        }
-        return Ok((Version::from_time(settings.cdc_epoch, time, stamp.offset), time));
+        return Ok(found.sequence.and_then(Scalar::text).and_then(last_of_sequence));
     };
     match lsn.integer().and_then(|lsn| u64::try_from(lsn).ok()) {
-        Some(lsn) => Ok((Version::from_lsn(settings.cdc_epoch, lsn), time.min(stamp.latest()))),
+        Some(lsn) => Ok(Some(lsn)),
         None => refuse(DeadReason::BadValue, || format!("`lsn` is {lsn}")),
     }
+}
+
+/// The last number of `["<last commit>","<position>"]`, where either may be null.
+fn last_of_sequence(sequence: &str) -> Option<u64> {
+    let numbers: Vec<Option<Cow<'_, str>>> = serde_json::from_str(sequence).ok()?;
+    numbers.last()?.as_deref()?.parse().ok()
 }

@@ -1,8 +1,6 @@
 //! The columns of a row, in any of the places a record carries them, and the rows and keys they make.
 
-use edgefeed_storage::model::{
-    DeadReason, Field, Id, IdKind, Refusal, Row, RowKey, TimestampMs, Topic,
-};
+use edgefeed_storage::model::{DeadReason, Field, Id, IdKind, Refusal, Row, RowKey, TimestampMs, Topic};
 use serde::Deserialize;
 
 use super::refuse::{malformed, missing};
@@ -52,15 +50,11 @@ impl<'a> Columns<'a> {
         Ok(match topic {
             Topic::Posts => RowKey::Post(id(&self.id, "id")?),
             Topic::Comments => RowKey::Comment(id(&self.id, "id")?),
-            Topic::Follows => RowKey::Follow(
-                id(&self.follower_id, "follower_id")?,
-                id(&self.following_id, "following_id")?,
-            ),
+            Topic::Follows => {
+                RowKey::Follow(id(&self.follower_id, "follower_id")?, id(&self.following_id, "following_id")?)
+            }
             Topic::Likes => RowKey::Like(id(&self.user_id, "user_id")?, id(&self.post_id, "post_id")?),
-            Topic::Blocks => RowKey::Block(
-                id(&self.blocker_id, "blocker_id")?,
-                id(&self.blocked_id, "blocked_id")?,
-            ),
+            Topic::Blocks => RowKey::Block(id(&self.blocker_id, "blocker_id")?, id(&self.blocked_id, "blocked_id")?),
             // Events have no rows; they are read elsewhere.
             Topic::Users | Topic::Events => RowKey::User(id(&self.id, "id")?),
         })
@@ -73,12 +67,7 @@ impl<'a> Columns<'a> {
 
     /// The row these columns and its key make. `unit` gives the schema's word on the unit of a time column and is
     /// asked only when that matters.
-    pub(super) fn row(
-        &self,
-        key: RowKey,
-        ids: IdKind,
-        unit: impl FnOnce() -> Option<Unit>,
-    ) -> Result<Row, Refusal> {
+    pub(super) fn row(&self, key: RowKey, ids: IdKind, unit: impl FnOnce() -> Option<Unit>) -> Result<Row, Refusal> {
         Ok(match key {
             RowKey::Post(id) => Row::Post {
                 id,
@@ -86,9 +75,7 @@ impl<'a> Columns<'a> {
                 created_at: self.created_at(unit)?,
                 deleted: self.deleted(),
             },
-            RowKey::Comment(id) => {
-                Row::Comment { id, post: field_id(self.post_id.as_ref(), ids, "post_id")? }
-            }
+            RowKey::Comment(id) => Row::Comment { id, post: field_id(self.post_id.as_ref(), ids, "post_id")? },
             RowKey::Follow(follower, following) => Row::Follow { follower, following },
             RowKey::Like(user, post) => Row::Like { user, post },
             RowKey::Block(blocker, blocked) => Row::Block { blocker, blocked },

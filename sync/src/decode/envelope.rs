@@ -43,6 +43,8 @@ pub(super) struct Body<'a> {
     pub(super) flat_lsn: Option<Scalar<'a>>,
     #[serde(borrow, default, rename = "__source_lsn")]
     pub(super) flat_source_lsn: Option<Scalar<'a>>,
+    #[serde(borrow, default, rename = "__source_sequence")]
+    pub(super) flat_sequence: Option<Scalar<'a>>,
     #[serde(borrow, default, rename = "__table")]
     pub(super) flat_table: Option<Scalar<'a>>,
     #[serde(borrow, default, rename = "__source_table")]
@@ -58,6 +60,8 @@ pub(super) struct Body<'a> {
 pub(super) struct Source<'a> {
     #[serde(borrow, default)]
     pub(super) lsn: Option<Scalar<'a>>,
+    #[serde(borrow, default)]
+    pub(super) sequence: Option<Scalar<'a>>,
     #[serde(borrow, default)]
     pub(super) ts_ms: Option<Scalar<'a>>,
     #[serde(borrow, default)]
@@ -77,8 +81,7 @@ impl<'a> Body<'a> {
 
     /// Whether this is the metadata of a transaction: `BEGIN` or `END`, no row.
     pub(super) fn is_transaction(&self) -> bool {
-        self.data_collections.is_some()
-            && matches!(self.status.as_ref().and_then(Scalar::text), Some("BEGIN" | "END"))
+        self.data_collections.is_some() && matches!(self.status.as_ref().and_then(Scalar::text), Some("BEGIN" | "END"))
     }
 }
 
@@ -86,9 +89,7 @@ impl<'a> Source<'a> {
     /// Reads `source`; one that is null or no object says nothing.
     pub(super) fn parse(raw: Option<&'a RawValue>) -> Result<Self, Refusal> {
         match raw.map(RawValue::get) {
-            Some(text) if text.starts_with('{') => {
-                serde_json::from_str(text).map_err(|error| malformed(&error))
-            }
+            Some(text) if text.starts_with('{') => serde_json::from_str(text).map_err(|error| malformed(&error)),
             _ => Ok(Self::default()),
         }
     }

@@ -107,16 +107,14 @@ fn event_time(value: Option<&Scalar<'_>>, record_time: TimestampMs) -> Result<Ti
     }
     refuse(DeadReason::TimeOutOfRange, || {
         let shown = quote(&value.to_string());
-        format!("`event_time` {shown} is not within 90 days before and 5 minutes after the record's time, {record_time}")
+        format!(
+            "`event_time` {shown} is not within 90 days before and 5 minutes after the record's time, {record_time}"
+        )
     })
 }
 
 /// Milliseconds on a post; a fraction is dropped, as browsers' clocks send them.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "checked to lie within 0 and a day first"
-)]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to lie within 0 and a day first")]
 fn dwell(value: &Scalar<'_>) -> Result<u32, Refusal> {
     let dwell = match value {
         Scalar::Float(number) if (0.0..=f64::from(MAX_DWELL_MS)).contains(number) => Some(*number as u32),

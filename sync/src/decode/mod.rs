@@ -1,7 +1,7 @@
 //! Bytes to meaning: one Kafka record in, one [`Outcome`] out. Pure, and total: no bytes make it fail otherwise
 //! than as a dead letter with a reason.
 //!
-//! Client events are read by [`event`], row changes in every shape Debezium writes them by [`cdc`]. JSON objects
+//! Client events are read by `event`, row changes in every shape Debezium writes them by `cdc`. JSON objects
 //! with a known key twice are refused as malformed, because two readers could take different values from them.
 
 mod cdc;
@@ -14,9 +14,7 @@ mod scalar;
 mod schema;
 mod time;
 
-use edgefeed_storage::model::{
-    Change, DeadReason, IdKind, Outcome, Refusal, TimestampMs, Topic,
-};
+use edgefeed_storage::model::{Change, DeadReason, IdKind, Outcome, Refusal, TimestampMs, Topic};
 
 pub use event::{MAX_DWELL_MS, derived_event_id};
 
@@ -57,7 +55,6 @@ impl Stamp {
 ///
 /// `time_ms` is Kafka's record time, `now_ms` this node's clock; both are UTC milliseconds. A record without a
 /// value (or with the JSON value `null`) asks for nothing.
-#[expect(clippy::too_many_arguments, reason = "the parts of one Kafka record, borrowed as they lie in the fetch buffer")]
 pub fn decode(
     topic: Topic,
     offset: i64,
@@ -70,11 +67,7 @@ pub fn decode(
     let stamp = Stamp { offset, time_ms, now_ms };
     match change_of(topic, stamp, key, value, settings) {
         Ok(change) => Outcome::Change(change),
-        Err(refusal) => Outcome::Dead {
-            refusal,
-            key: key.map(<[u8]>::to_vec),
-            value: value.map(<[u8]>::to_vec),
-        },
+        Err(refusal) => Outcome::Dead { refusal, key: key.map(<[u8]>::to_vec), value: value.map(<[u8]>::to_vec) },
     }
 }
 

@@ -38,9 +38,8 @@ const WORDS: [(&str, Op); 16] = [
 
 /// Reads an operation.
 pub(super) fn op(value: &Scalar<'_>) -> Result<Op, Refusal> {
-    let known = value.text().and_then(|text| {
-        WORDS.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)).map(|(_, op)| *op)
-    });
+    let known =
+        value.text().and_then(|text| WORDS.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)).map(|(_, op)| *op));
     match known {
         Some(op) => Ok(op),
         None => refuse(DeadReason::UnknownOp, || format!("`op` is {value}")),

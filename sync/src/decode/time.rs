@@ -28,12 +28,13 @@ impl Unit {
         }
     }
 
-    /// The unit told by the size alone: below 10^14 milliseconds (until the year 5138), below 10^17 microseconds
-    /// (from 1973-03-03 to 5138), else nanoseconds (from 1973-03-03).
+    /// The unit told by the size alone: below 10^14 milliseconds (until the year 5138), below 10^18 microseconds
+    /// (from 1973-03-03), else nanoseconds (from 2001-09-09). An older time in nanoseconds comes out in the far future
+    /// and is refused, which can be seen, where a lower border would take far times for near ones.
     pub(super) fn of_magnitude(value: i64) -> Self {
         match value.unsigned_abs() {
             0..100_000_000_000_000 => Self::Millis,
-            100_000_000_000_000..100_000_000_000_000_000 => Self::Micros,
+            100_000_000_000_000..1_000_000_000_000_000_000 => Self::Micros,
             _ => Self::Nanos,
         }
     }
@@ -51,8 +52,11 @@ impl Unit {
 /// Years 0001 to 9999, in UTC milliseconds: what PostgreSQL and JSON dates can both mean.
 const PLAUSIBLE_MS: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
 
-/// PostgreSQL's `infinity` and `-infinity`, as Debezium writes them in micro- and in milliseconds.
-const INFINITIES: [i64; 4] = [
+/// PostgreSQL's `infinity` and `-infinity`, as Debezium writes them: the ends of int64, and in older versions the
+/// driver's ends in micro- and in milliseconds.
+const INFINITIES: [i64; 6] = [
+    i64::MAX,
+    i64::MIN,
     9_223_372_036_825_200_000,
     -9_223_372_036_832_400_000,
     9_223_372_036_825_200,
@@ -136,6 +140,7 @@ mod tests {
             }
         }
         assert_eq!(read(Scalar::Text(Cow::Borrowed("infinity")), None), None);
-        assert_eq!(read(Scalar::Int(i64::MIN), None), Some(i64::MIN.div_euclid(1_000_000)));
+        assert_eq!(read(Scalar::Text(Cow::Borrowed("+12026-01-01T00:00:00.000000Z")), None), None);
+        assert_eq!(read(Scalar::Uint(317_336_745_600_000_000), None), None, "the year 12026 in microseconds");
     }
 }

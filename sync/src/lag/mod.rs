@@ -78,7 +78,8 @@ impl Lag {
     /// The required topics Kafka does not have, by their Kafka names.
     pub fn missing_topics(&self) -> Vec<String> {
         let state = self.state();
-        let missing = state.topics.values().filter(|topic| topic.required && matches!(topic.presence, Presence::Missing(_)));
+        let missing =
+            state.topics.values().filter(|topic| topic.required && matches!(topic.presence, Presence::Missing(_)));
         missing.map(|topic| topic.kafka_name.clone()).collect()
     }
 

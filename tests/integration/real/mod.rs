@@ -1,1 +1,23 @@
-//! (coming)
+//! The real path, end to end: PostgreSQL, Debezium and Kafka as `tests/stack` starts them, `edgefeed serve` as a process
+//! of its own, HTTP.
+//!
+//! The tests share one stack and nothing in it: each has its database, its connector and its topics.
+
+mod changes;
+mod counts;
+mod database;
+mod deletes;
+mod events;
+mod group;
+mod kafka_log;
+mod kill;
+mod node;
+mod outage;
+mod partitions;
+mod place;
+mod reader;
+mod scores;
+mod stack;
+mod steps;
+mod town;
+mod whole_feeds;

@@ -1,6 +1,4 @@
-use edgefeed_storage::model::{
-    Cdc, Change, DeadReason, Field, Id, Row, RowChange, RowKey, Topic, Version,
-};
+use edgefeed_storage::model::{Cdc, Change, DeadReason, Field, Id, Row, RowChange, RowKey, Topic, Version};
 
 use super::{U64, UUID, read, reason, uuid};
 
@@ -39,7 +37,9 @@ fn after(created: &str) -> String {
 }
 
 fn envelope(op: &str, before: &str, after: &str) -> String {
-    format!(r#"{{"before":{before},"after":{after},"source":{SOURCE},"op":"{op}","ts_ms":1795374221050,"transaction":null}}"#)
+    format!(
+        r#"{{"before":{before},"after":{after},"source":{SOURCE},"op":"{op}","ts_ms":1795374221050,"transaction":null}}"#
+    )
 }
 
 /// The JSON converter's schema of an envelope whose `created_at` has a semantic type.
@@ -81,7 +81,10 @@ fn every_shape_of_an_upsert_says_the_same() {
         flat(r#","__deleted":false"#),
         flat(""),
         format!(r#"{{"schema":{{"fields":[]}},"payload":{}}}"#, flat(r#","__op":"r""#)),
-        format!(r#"{{"table":"posts","op":"insert","ts_ms":1795374221000,"before":null,"after":{}}}"#, after(CREATED_US)),
+        format!(
+            r#"{{"table":"posts","op":"insert","ts_ms":1795374221000,"before":null,"after":{}}}"#,
+            after(CREATED_US)
+        ),
         format!(r#"{{"op":"UPDATE","after":{}}}"#, after("\"1795373021120\"")),
     ];
     for shape in &shapes {
@@ -128,11 +131,10 @@ fn only_the_key_of_a_delete_is_believed() {
     let gone = RowChange::Delete(RowKey::Like(uuid(P), uuid(A)));
     let key = format!(r#"{{"user_id":"{P}","post_id":"{A}"}}"#);
     let wrapped_key = format!(r#"{{"schema":{{"type":"struct","fields":[]}},"payload":{key}}}"#);
-    let delete = |before: &str| {
-        envelope("d", before, "null").replace("posts", "likes")
-    };
-    let lied = format!(r#"{{"user_id":"","post_id":"","created_at":0,"__deleted":"true","__table":"likes"}}"#);
-    let flat = format!(r#"{{"user_id":"{P}","post_id":"{A}","created_at":"1970-01-01T00:00:00.000000Z","__deleted":true}}"#);
+    let delete = |before: &str| envelope("d", before, "null").replace("posts", "likes");
+    let lied = r#"{"user_id":"","post_id":"","created_at":0,"__deleted":"true","__table":"likes"}"#.to_owned();
+    let flat =
+        format!(r#"{{"user_id":"{P}","post_id":"{A}","created_at":"1970-01-01T00:00:00.000000Z","__deleted":true}}"#);
     for (key, value) in [
         (None, delete(&key)),
         (Some(key.as_str()), delete("null")),
@@ -168,7 +170,11 @@ fn a_scalar_key_names_the_row_of_a_delete_without_body() {
 #[test]
 fn a_value_that_was_not_sent_stays_as_it_was() {
     let gap = "__debezium_unavailable_value";
-    let value = envelope("u", "null", &format!(r#"{{"id":"{P}","user_id":"{gap}","created_at":"{gap}","deleted_at":"{gap}"}}"#));
+    let value = envelope(
+        "u",
+        "null",
+        &format!(r#"{{"id":"{P}","user_id":"{gap}","created_at":"{gap}","deleted_at":"{gap}"}}"#),
+    );
     let expected =
         Row::Post { id: uuid(P), author: Field::Unchanged, created_at: Field::Unchanged, deleted: Field::Unchanged };
     assert_eq!(post(&value), RowChange::Upsert(expected));
@@ -182,7 +188,11 @@ fn a_value_that_was_not_sent_stays_as_it_was() {
 #[test]
 fn a_soft_delete_is_any_deleted_at() {
     for (deleted_at, expected) in [("null", false), ("\"infinity\"", true), ("0", true), (CREATED_US, true)] {
-        let value = envelope("u", "null", &format!(r#"{{"id":"{P}","user_id":"{A}","created_at":{CREATED_US},"deleted_at":{deleted_at}}}"#));
+        let value = envelope(
+            "u",
+            "null",
+            &format!(r#"{{"id":"{P}","user_id":"{A}","created_at":{CREATED_US},"deleted_at":{deleted_at}}}"#),
+        );
         let RowChange::Upsert(Row::Post { deleted, .. }) = post(&value) else { panic!("{value}") };
         assert_eq!(deleted, Field::Known(expected), "{deleted_at}");
     }

@@ -29,6 +29,21 @@ fn the_log_position_is_the_version_where_there_is_one() {
 }
 
 #[test]
+fn a_row_of_an_incremental_snapshot_has_its_position_in_the_sequence() {
+    for (value, lsn) in [
+        (envelope(r#"{"lsn":null,"sequence":"[\"41\",\"42\"]"}"#, ""), 42),
+        (envelope(r#"{"lsn":40,"sequence":"[null,\"42\"]"}"#, ""), 40),
+        (r#"{"id":1,"__lsn":null,"__source_sequence":"[\"41\",\"42\"]"}"#.to_owned(), 42),
+    ] {
+        assert_eq!(user(&value).version, Version::from_lsn(3, lsn), "{value}");
+    }
+    for sequence in [r#""[]""#, r#""[\"41\",null]""#, r#""x""#, "7", "null"] {
+        let value = envelope(&format!(r#"{{"lsn":null,"sequence":{sequence}}}"#), "");
+        assert_eq!(user(&value).version.kind, VersionKind::Time, "{value}");
+    }
+}
+
+#[test]
 fn without_one_the_most_trusted_time_and_the_offset_are() {
     for (value, time) in [
         (envelope(r#"{"lsn":null,"ts_ms":1795374221000}"#, r#","ts_ms":1795374221050"#), 1_795_374_221_000),

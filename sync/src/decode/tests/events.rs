@@ -44,7 +44,9 @@ fn u64_ids_are_read_from_numbers_and_strings_alike() {
 
 #[test]
 fn an_id_of_the_other_kind_is_refused() {
-    for author in ["\"00000000-0000-4000-8000-000000000003\"", "-1", "1.0", "1e3", "true", "[1]", "\"\"", "18446744073709551616"] {
+    for author in
+        ["\"00000000-0000-4000-8000-000000000003\"", "-1", "1.0", "1e3", "true", "[1]", "\"\"", "18446744073709551616"]
+    {
         let value = with(&format!(r#","author_id":{author}"#));
         assert_eq!(reason(Topic::Events, &value, &U64), DeadReason::BadId, "{author}");
     }
@@ -72,7 +74,13 @@ fn an_event_without_an_id_gets_the_same_one_each_time() {
 
 #[test]
 fn event_time_is_read_in_every_form() {
-    for time in ["1795374221120", "\"1795374221120\"", "1795374221120.0", "\"2026-11-22T19:03:41.120Z\"", "\"2026-11-22T20:03:41.12+01:00\""] {
+    for time in [
+        "1795374221120",
+        "\"1795374221120\"",
+        "1795374221120.0",
+        "\"2026-11-22T19:03:41.120Z\"",
+        "\"2026-11-22T20:03:41.12+01:00\"",
+    ] {
         let value = format!(r#"{{"user_id":1,"post_id":2,"action":"hide","event_time":{time}}}"#);
         assert_eq!(event(&value, &U64).event_time, 1_795_374_221_120, "{time}");
     }
@@ -107,7 +115,10 @@ fn dwell_is_between_nothing_and_a_day() {
 #[test]
 fn each_required_field_is_required() {
     for field in ["user_id", "post_id", "action", "event_time"] {
-        for absent in [FULL.replace(field, "another"), FULL.replace(&format!(r#""{field}":""#), &format!(r#""{field}":null,"_":""#))] {
+        for absent in [
+            FULL.replace(field, "another"),
+            FULL.replace(&format!(r#""{field}":""#), &format!(r#""{field}":null,"_":""#)),
+        ] {
             assert_eq!(reason(Topic::Events, &absent, &UUID), DeadReason::MissingField, "{absent}");
         }
     }

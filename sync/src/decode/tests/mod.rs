@@ -23,15 +23,7 @@ fn uuid(text: &str) -> Id {
 }
 
 fn read(topic: Topic, key: Option<&str>, value: &str, settings: &Decode) -> Result<Change, Refusal> {
-    let outcome = decode(
-        topic,
-        OFFSET,
-        RECORD_MS,
-        key.map(str::as_bytes),
-        Some(value.as_bytes()),
-        settings,
-        NOW_MS,
-    );
+    let outcome = decode(topic, OFFSET, RECORD_MS, key.map(str::as_bytes), Some(value.as_bytes()), settings, NOW_MS);
     match outcome {
         Outcome::Change(change) => Ok(change),
         Outcome::Dead { refusal, .. } => Err(refusal),

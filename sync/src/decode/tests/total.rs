@@ -13,15 +13,45 @@ fn any_decode(topic: Topic, time_ms: i64, key: Option<&[u8]>, value: &[u8], sett
 /// JSON made of the words that mean something here, nested a little.
 fn loaded_json() -> impl Strategy<Value = String> {
     let word = prop::sample::select(vec![
-        "id", "user_id", "post_id", "created_at", "deleted_at", "op", "before", "after", "source", "payload", "schema",
-        "ts_ms", "lsn", "table", "__op", "__deleted", "__lsn", "event_time", "event_id", "action", "dwell_ms", "x",
+        "id",
+        "user_id",
+        "post_id",
+        "created_at",
+        "deleted_at",
+        "op",
+        "before",
+        "after",
+        "source",
+        "payload",
+        "schema",
+        "ts_ms",
+        "lsn",
+        "table",
+        "__op",
+        "__deleted",
+        "__lsn",
+        "event_time",
+        "event_id",
+        "action",
+        "dwell_ms",
+        "x",
     ]);
     let leaf = prop_oneof![
         Just("null".to_owned()),
         any::<i64>().prop_map(|number| number.to_string()),
         any::<f64>().prop_map(|number| format!("{number:e}")),
-        prop::sample::select(vec!["\"c\"", "\"d\"", "\"t\"", "\"view\"", "\"posts\"", "\"{\\\"id\\\":1}\"", "true", "1", "1e400"])
-            .prop_map(str::to_owned),
+        prop::sample::select(vec![
+            "\"c\"",
+            "\"d\"",
+            "\"t\"",
+            "\"view\"",
+            "\"posts\"",
+            "\"{\\\"id\\\":1}\"",
+            "true",
+            "1",
+            "1e400"
+        ])
+        .prop_map(str::to_owned),
         "\"[a-z0-9:TZ.+-]{0,30}\"",
     ];
     leaf.prop_recursive(4, 40, 8, move |inner| {
@@ -68,7 +98,13 @@ fn nesting_of_any_depth_is_a_dead_letter_and_no_overflow() {
         for field in ["x", "user_id", "after", "source", "payload", "schema", "data_collections"] {
             let value = format!(r#"{{"op":"c","{field}":{inner}}}"#);
             for topic in Topic::ALL {
-                let outcome = any_decode(topic, RECORD_MS, Some(value.as_bytes()), value.as_bytes(), &Decode { record_max_bytes: usize::MAX, ..U64 });
+                let outcome = any_decode(
+                    topic,
+                    RECORD_MS,
+                    Some(value.as_bytes()),
+                    value.as_bytes(),
+                    &Decode { record_max_bytes: usize::MAX, ..U64 },
+                );
                 assert!(matches!(outcome, Outcome::Dead { .. }), "{field} {topic:?}");
             }
         }
@@ -78,7 +114,9 @@ fn nesting_of_any_depth_is_a_dead_letter_and_no_overflow() {
 #[test]
 fn quoted_values_are_cut() {
     let value = format!(r#"{{"user_id":"{}","post_id":1,"action":"view","event_time":1}}"#, "é".repeat(100_000));
-    let Outcome::Dead { refusal, .. } = any_decode(Topic::Events, RECORD_MS, None, value.as_bytes(), &U64) else { panic!() };
+    let Outcome::Dead { refusal, .. } = any_decode(Topic::Events, RECORD_MS, None, value.as_bytes(), &U64) else {
+        panic!()
+    };
     assert_eq!(refusal.reason, DeadReason::BadId);
     assert!(refusal.detail.len() < 1_000, "{}", refusal.detail);
 }

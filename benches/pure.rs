@@ -89,7 +89,7 @@ fn scoring(criterion: &mut Criterion) {
     });
     let authors: Vec<AuthorNo> = (0..900_u32).map(|rank| AuthorNo::from(rank * rank % 211)).collect();
     group.bench_function("places of 900 posts", |bench| {
-        bench.iter(|| select::space(black_box(&authors).iter().copied(), &Spacing::default()));
+        bench.iter(|| select::space(black_box(&authors).iter().copied(), &Spacing::default(), 20));
     });
 }
 

@@ -50,6 +50,8 @@ fn verb(verb: Verb) -> Result<(), Failure> {
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        // Pages are made on these; more of them than this would only compete for the processors.
+        .max_blocking_threads(64)
         .build()
         .map_err(|error| Failure::failed(format!("cannot start the runtime: {error}; check the limits on threads")))
 }

@@ -1,9 +1,10 @@
 //! Which posts may stand on a page: three sources, filtered before they are capped, each post once.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use edgefeed_storage::model::{Counters, Id, TimestampMs, hour_of};
-use edgefeed_storage::{AuthorNo, PostFacts, StoreError, View, Viewer};
+use edgefeed_storage::{AuthorNo, PostFacts, PostNo, StoreError, View, Viewer};
 use hashbrown::HashMap;
 
 use crate::ranking::filter::{self, Removed};
@@ -13,15 +14,29 @@ use crate::ranking::{Config, Ranked, Sources};
 /// What is left of a viewer's world.
 #[derive(Debug)]
 pub(super) struct Candidates {
+    /// By number; after gathering, each post once.
+    posts: Vec<(PostNo, Sources)>,
+    removed: [u64; Removed::ALL.len()],
     /// Whether every author's posts were in memory.
     complete: bool,
-    viewer: Arc<Viewer>,
-    posts: HashMap<Id, Sources>,
-    removed: [u64; Removed::ALL.len()],
 }
 
-/// A post that passed the filter, cheap to sort.
-type Listed = (TimestampMs, Id);
+/// What gathering looks at.
+struct Gather<'a> {
+    view: &'a View<'a>,
+    viewer: &'a Viewer,
+    config: &'a Config,
+    now_ms: TimestampMs,
+}
+
+/// One source of posts by authors.
+struct By<'a> {
+    source: Sources,
+    authors: &'a [AuthorNo],
+    /// The oldest creation time, which counts in.
+    since: TimestampMs,
+    max: usize,
+}
 
 impl Candidates {
     /// All three sources.
@@ -32,49 +47,38 @@ impl Candidates {
         now_ms: TimestampMs,
     ) -> Result<Self, StoreError> {
         let (viewer, favourites, complete) = load(view, |view, viewer| favourites(view, viewer, config))?;
-        let mut all = Self::new(viewer, config.followed_max + config.trending_max + config.affinity_max, complete);
-        let viewer = Arc::clone(&all.viewer);
+        let gather = Gather { view, viewer: &viewer, config, now_ms };
+        let mut all = Self::new(complete);
+        all.by(&gather, followed(&viewer, config, now_ms));
         all.by(
-            view,
-            &viewer.follows,
-            now_ms - config.followed_ms(),
-            config.followed_max,
-            Sources::FOLLOWED,
-            config,
-            now_ms,
+            &gather,
+            By {
+                source: Sources::AFFINITY,
+                authors: &favourites,
+                since: now_ms.saturating_sub(config.affinity_ms()),
+                max: config.affinity_max,
+            },
         );
-        all.by(
-            view,
-            &favourites,
-            now_ms - config.affinity_ms(),
-            config.affinity_max,
-            Sources::AFFINITY,
-            config,
-            now_ms,
-        );
-        all.trending(view, trending, config, now_ms);
+        all.trending(&gather, trending);
+        all.merge();
         Ok(all)
     }
 
     /// Followed authors alone.
     pub(super) fn followed(view: &mut View<'_>, config: &Config, now_ms: TimestampMs) -> Result<Self, StoreError> {
         let (viewer, _, complete) = load(view, |_, _| Vec::new())?;
-        let mut all = Self::new(viewer, config.followed_max, complete);
-        let viewer = Arc::clone(&all.viewer);
-        all.by(
-            view,
-            &viewer.follows,
-            now_ms - config.followed_ms(),
-            config.followed_max,
-            Sources::FOLLOWED,
-            config,
-            now_ms,
-        );
+        let mut all = Self::new(complete);
+        all.by(&Gather { view, viewer: &viewer, config, now_ms }, followed(&viewer, config, now_ms));
+        all.merge();
         Ok(all)
     }
 
-    fn new(viewer: Arc<Viewer>, expected: usize, complete: bool) -> Self {
-        Self { complete, viewer, posts: HashMap::with_capacity(expected), removed: [0; Removed::ALL.len()] }
+    fn new(complete: bool) -> Self {
+        Self { posts: Vec::with_capacity(1024), removed: [0; Removed::ALL.len()], complete }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.posts.len()
     }
 
     /// Whether nothing is missing for want of memory.
@@ -82,91 +86,88 @@ impl Candidates {
         self.complete
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.posts.len()
-    }
-
     /// How many posts were left out, by reason. A post met in two sources counts in both.
     pub(super) fn removed(&self) -> impl Iterator<Item = (Removed, u64)> {
         Removed::ALL.into_iter().zip(self.removed)
     }
 
-    /// Whether a post may be shown; counts it when not.
-    fn passes(&mut self, post: &PostFacts, config: &Config, now_ms: TimestampMs) -> bool {
-        match filter::removed(&self.viewer, post, config.viewed_ms(), now_ms) {
+    /// Takes a post in if it may be shown, and counts it when not.
+    fn admit(&mut self, gather: &Gather<'_>, post: PostNo, source: Sources) -> bool {
+        let Some(facts) = gather.view.facts(post) else { return false };
+        match filter::removed(gather.viewer, facts, gather.config.viewed_ms(), gather.now_ms) {
             Some(reason) => {
                 self.removed[reason as usize] += 1;
                 false
             }
-            None => true,
-        }
-    }
-
-    fn add(&mut self, post: Id, source: Sources) {
-        let sources = self.posts.entry(post).or_default();
-        *sources = sources.and(source);
-    }
-
-    /// The newest `max` posts of some authors since a time, that time included.
-    #[allow(clippy::too_many_arguments, reason = "one source of candidates is exactly these seven facts")]
-    fn by(
-        &mut self,
-        view: &View<'_>,
-        authors: &[AuthorNo],
-        since: TimestampMs,
-        max: usize,
-        source: Sources,
-        config: &Config,
-        now_ms: TimestampMs,
-    ) {
-        let mut found: Vec<Listed> = Vec::with_capacity(max * 2);
-        for author in authors {
-            for post in view.posts_of(*author).take_while(|post| post.created_at() >= since) {
-                if self.passes(post, config, now_ms) {
-                    found.push((post.created_at(), post.id()));
-                }
+            None => {
+                self.posts.push((post, source));
+                true
             }
         }
-        if found.len() > max {
-            found.select_nth_unstable_by(max, |left, right| right.cmp(left));
-            found.truncate(max);
+    }
+
+    /// The newest posts of some authors. Looks at no more posts than it takes to fill the cap: most of an author's
+    /// fortnight is never touched.
+    fn by(&mut self, gather: &Gather<'_>, by: By<'_>) {
+        let mut listed: Vec<(TimestampMs, PostNo)> = Vec::with_capacity(4 * by.authors.len());
+        for author in by.authors {
+            let posts = gather.view.posts_of(*author);
+            listed.extend(posts.iter().take_while(|(created_at, _)| *created_at >= by.since));
         }
-        for (_, post) in found {
-            self.add(post, source);
+        let mut rest = listed.as_mut_slice();
+        let mut room = by.max;
+        while room > 0 && !rest.is_empty() {
+            let chunk = (2 * room).min(rest.len());
+            if chunk < rest.len() {
+                rest.select_nth_unstable_by(chunk, |left, right| newest_first(gather.view, left, right));
+            }
+            let (newest, older) = rest.split_at_mut(chunk);
+            newest.sort_unstable_by(|left, right| newest_first(gather.view, left, right));
+            for (_, post) in newest {
+                if room > 0 && self.admit(gather, *post, by.source) {
+                    room -= 1;
+                }
+            }
+            rest = older;
         }
     }
 
-    fn trending(&mut self, view: &View<'_>, trending: &[Id], config: &Config, now_ms: TimestampMs) {
-        let mut room = config.trending_max;
-        for id in trending {
+    fn trending(&mut self, gather: &Gather<'_>, trending: &[Id]) {
+        let mut room = gather.config.trending_max;
+        for post in trending.iter().filter_map(|id| gather.view.find(*id)) {
             if room == 0 {
                 return;
             }
-            let Some(post) = view.post(*id) else { continue };
-            if self.passes(post, config, now_ms) {
-                self.add(*id, Sources::TRENDING);
-                room -= 1;
-            }
+            room -= usize::from(self.admit(gather, post, Sources::TRENDING));
         }
+    }
+
+    /// Makes one of a post met in several sources.
+    fn merge(&mut self) {
+        self.posts.sort_unstable_by_key(|(post, _)| *post);
+        self.posts.dedup_by(|(post, sources), (kept, all)| {
+            let same = post == kept;
+            if same {
+                *all = all.and(*sources);
+            }
+            same
+        });
     }
 
     /// One score a post.
     pub(super) fn score(&self, view: &View<'_>, config: &Config, now_ms: TimestampMs) -> Vec<Ranked> {
-        let affinities: HashMap<AuthorNo, f64> = self
-            .viewer
-            .history
-            .iter()
-            .map(|(author, sum)| (*author, score::affinity(score::interactions(sum))))
-            .collect();
-        let ranked = self.posts.iter().filter_map(|(id, sources)| {
-            let post = view.post(*id)?;
+        let viewer = view.viewer();
+        let affinity = |(author, sum): &(AuthorNo, Counters)| (*author, score::affinity(score::interactions(sum)));
+        let affinities: HashMap<AuthorNo, f64> = viewer.history.iter().map(affinity).collect();
+        let ranked = self.posts.iter().filter_map(|(post, sources)| {
+            let post = view.facts(*post)?;
             let terms = score::Terms {
                 freshness: score::freshness(config, post.created_at(), now_ms),
                 engagement: score::engagement(&recent(post, now_ms)),
                 affinity: affinities.get(&post.author()).copied().unwrap_or(0.0),
             };
             Some(Ranked {
-                id: *id,
+                id: post.id(),
                 author: post.author(),
                 created_at: post.created_at(),
                 sources: *sources,
@@ -178,14 +179,27 @@ impl Candidates {
     }
 }
 
+fn followed<'a>(viewer: &'a Viewer, config: &Config, now_ms: TimestampMs) -> By<'a> {
+    By {
+        source: Sources::FOLLOWED,
+        authors: &viewer.follows,
+        since: now_ms.saturating_sub(config.followed_ms()),
+        max: config.followed_max,
+    }
+}
+
+fn newest_first(view: &View<'_>, left: &(TimestampMs, PostNo), right: &(TimestampMs, PostNo)) -> Ordering {
+    let id = |post: PostNo| view.facts(post).map(PostFacts::id);
+    right.0.cmp(&left.0).then_with(|| id(right.1).cmp(&id(left.1)))
+}
+
 /// Brings whom the reader follows, and some others, into memory. Tells whether all of them are there.
 fn load(
     view: &mut View<'_>,
     others: impl Fn(&View<'_>, &Viewer) -> Vec<AuthorNo>,
 ) -> Result<(Arc<Viewer>, Vec<AuthorNo>, bool), StoreError> {
     const TRIES: usize = 3;
-    let mut tries = 0;
-    loop {
+    for _ in 0..TRIES {
         let viewer = view.viewer();
         let others = others(view, &viewer);
         let complete = view.load(&[viewer.follows.as_slice(), others.as_slice()].concat())?;
@@ -193,12 +207,8 @@ fn load(
         if Arc::ptr_eq(&viewer, &view.viewer()) {
             return Ok((viewer, others, complete));
         }
-        tries += 1;
-        if tries == TRIES {
-            let viewer = view.viewer();
-            return Ok((viewer, Vec::new(), false));
-        }
     }
+    Ok((view.viewer(), Vec::new(), false))
 }
 
 /// The counters engagement looks at.

@@ -65,16 +65,16 @@ impl Feed {
         let order = match request.algo {
             Algo::Ranked => {
                 posts.sort_unstable_by(ranking::by_score);
-                select::space(posts.iter().map(|post| post.author), &config.spacing)
+                select::space(posts.iter().map(|post| post.author), &config.spacing, request.limit)
             }
             Algo::Time => {
                 posts.sort_unstable_by(ranking::newest_first);
-                (0..posts.len()).collect()
+                (0..posts.len().min(request.limit)).collect()
             }
         };
         metrics::ranked(started.elapsed());
-        let has_more = order.len() > request.limit;
-        let shown: Vec<&Ranked> = order.iter().take(request.limit).filter_map(|rank| posts.get(*rank)).collect();
+        let has_more = posts.len() > order.len();
+        let shown: Vec<&Ranked> = order.iter().filter_map(|rank| posts.get(*rank)).collect();
         Ok(FeedPage {
             posts: self.fill(&view, &shown, request.explain, config)?,
             cursor: None,
@@ -103,7 +103,7 @@ impl Feed {
         let ids: Vec<Id> = shown.iter().map(|post| post.id).collect();
         let liked = view.liked(&ids)?;
         let posts = shown.iter().zip(liked).filter_map(|(ranked, viewer_liked)| {
-            let facts = view.post(ranked.id)?;
+            let facts = view.facts(view.find(ranked.id)?)?;
             Some(PagePost {
                 id: JsonId(kind, ranked.id),
                 author_id: JsonId(kind, view.author_id(ranked.author)?),

@@ -1,5 +1,6 @@
 //! `GET /api/v1/feed`: one page of a reader's feed.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use ::http::header::CACHE_CONTROL;
@@ -23,11 +24,11 @@ const DEFAULT_LIMIT: usize = 20;
 const MAX_CURSOR_BYTES: usize = 2_048;
 
 /// Answers with a page, and counts the request by the source that answered.
-pub(super) fn page(services: &Services, call: &Call) -> Result<Response, Error> {
+pub(super) async fn page(services: Services, call: Call) -> Result<Response, Error> {
     let start = Instant::now();
-    let outcome = answer(services, call);
+    let outcome = answer(&services, call).await;
     let (source, status) = match &outcome {
-        Ok((page, _)) => (page.served_from.name(), StatusCode::OK),
+        Ok((source, _)) => (*source, StatusCode::OK),
         Err(error) => ("none", error.row().0),
     };
     let status = status.as_str().to_owned();
@@ -36,18 +37,30 @@ pub(super) fn page(services: &Services, call: &Call) -> Result<Response, Error> 
     outcome.map(|(_, response)| response)
 }
 
-fn answer(services: &Services, call: &Call) -> Result<(FeedPage, Response), Error> {
+/// The page as an answer, and the source that gave it.
+async fn answer(services: &Services, call: Call) -> Result<(&'static str, Response), Error> {
     let caller = services.auth.authenticate(&call.headers)?;
     let request = request(&Query::parse(&call.query)?, caller, services.ids)?;
-    let page = (services.page)(&request, now_ms())?;
-    let mut response = resource::json(&page)?;
+    let page = Arc::clone(&services.page);
+    // A page may read the store or wait for a lock: never on a thread that has connections to serve. How many wait is
+    // bounded by the connections there may be.
+    let made = tokio::task::spawn_blocking(move || page(&request, now_ms()).map(|page| (respond(&page), page))).await;
+    let (response, page) = made.map_err(|error| {
+        tracing::error!(%error, "making a page panicked");
+        Error::Internal
+    })??;
+    Ok((page.served_from.name(), response?))
+}
+
+fn respond(page: &FeedPage) -> Result<Response, Error> {
+    let mut response = resource::json(page)?;
     let headers = response.headers_mut();
     headers.insert("x-feed-source", HeaderValue::from_static(page.served_from.name()));
     if let Some(staleness_ms) = page.freshness.staleness_ms {
         headers.insert("x-feed-staleness-ms", HeaderValue::from(staleness_ms));
     }
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    Ok((page, response))
+    Ok(response)
 }
 
 /// What is asked, read strictly.

@@ -10,8 +10,7 @@ use super::resource::{Routes, Takes, listener, resource};
 use crate::auth::Auth;
 use crate::feed::page::{FeedError, FeedPage, FeedRequest};
 
-/// Makes a page: `(request, now in epoch milliseconds)`. Called inline on a connection's task, so it must take well
-/// below a millisecond and never wait.
+/// Makes a page: `(request, now in epoch milliseconds)`. Called on a thread that may block for a moment.
 pub type PageFn = Arc<dyn Fn(&FeedRequest, i64) -> Result<FeedPage, FeedError> + Send + Sync>;
 
 /// What the handlers stand on.
@@ -35,7 +34,7 @@ impl std::fmt::Debug for Services {
 pub fn routes(services: &Services) -> Routes {
     let feed = {
         let services = services.clone();
-        move |call| std::future::ready(feed::page(&services, &call))
+        move |call| feed::page(services.clone(), call)
     };
     listener([resource(path!("api" / "v1" / "feed"), "/api/v1/feed", Takes::Get, feed)])
 }

@@ -49,8 +49,8 @@ impl Queue {
     }
 }
 
-/// Given the authors of the posts in order of score, the ranks in order of place.
-pub fn space(authors: impl IntoIterator<Item = AuthorNo>, rules: &Spacing) -> Vec<usize> {
+/// Given the authors of the posts in order of score, the ranks in order of place, for the first `places`.
+pub fn space(authors: impl IntoIterator<Item = AuthorNo>, rules: &Spacing, places: usize) -> Vec<usize> {
     let mut numbers: HashMap<AuthorNo, usize> = HashMap::new();
     let mut queues: Vec<Queue> = Vec::new();
     let mut total = 0;
@@ -68,8 +68,8 @@ pub fn space(authors: impl IntoIterator<Item = AuthorNo>, rules: &Spacing) -> Ve
         .filter_map(|(number, queue)| Some(Reverse((*queue.ranks.front()?, number))))
         .collect();
     let mut waiting: BinaryHeap<Reverse<(usize, usize)>> = BinaryHeap::new();
-    let mut order = Vec::with_capacity(total);
-    for place in 0..total {
+    let mut order = Vec::with_capacity(total.min(places));
+    for place in 0..total.min(places) {
         while let Some(Reverse((_, number))) = waiting.peek().copied().filter(|Reverse((opens, _))| *opens <= place) {
             waiting.pop();
             ready.extend(queues[number].ranks.front().map(|rank| Reverse((*rank, number))));
@@ -129,13 +129,13 @@ mod tests {
 
     #[test]
     fn one_author_of_the_first_five_and_three_places_apart() {
-        let order = space(authors(&[1, 1, 1, 2, 3, 4, 5, 6]), &Spacing::default());
+        let order = space(authors(&[1, 1, 1, 2, 3, 4, 5, 6]), &Spacing::default(), 8);
         assert_eq!(order, [0, 3, 4, 5, 6, 1, 7, 2]);
     }
 
     #[test]
     fn a_world_of_one_author_is_shown_whole_in_order_of_score() {
-        assert_eq!(space(authors(&[7; 200]), &Spacing::default()), (0..200).collect::<Vec<_>>());
+        assert_eq!(space(authors(&[7; 200]), &Spacing::default(), 200), (0..200).collect::<Vec<_>>());
     }
 
     proptest! {
@@ -143,7 +143,7 @@ mod tests {
         #[test]
         fn places_equal_the_rule_applied_place_by_place(names in prop::collection::vec(0u32..12, 0..160)) {
             let authors = authors(&names);
-            prop_assert_eq!(space(authors.iter().copied(), &Spacing::default()), naive(&authors, &Spacing::default()));
+            prop_assert_eq!(space(authors.iter().copied(), &Spacing::default(), usize::MAX), naive(&authors, &Spacing::default()));
         }
 
         #[test]
@@ -153,7 +153,7 @@ mod tests {
         ) {
             let rules = Spacing { first_places, first_max, gap, window, window_max };
             let authors = authors(&names);
-            prop_assert_eq!(space(authors.iter().copied(), &rules), naive(&authors, &rules));
+            prop_assert_eq!(space(authors.iter().copied(), &rules, usize::MAX), naive(&authors, &rules));
         }
     }
 }

@@ -35,7 +35,7 @@ pub use config::Config;
 pub use counters::{Partial, RowCounts};
 pub use error::{Result, StoreError};
 pub use format::FORMAT;
-pub use hot::{AuthorNo, PostFacts};
+pub use hot::{AuthorNo, PostFacts, PostNo};
 pub use position::{Applied, Position, Stall, StallReason};
 pub use stats::Stats;
 pub use store::{OpenOptions, Store};

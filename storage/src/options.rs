@@ -1,7 +1,8 @@
 //! How RocksDB is set up: one memory budget, point-in-time recovery, a bloom filter where single keys are read.
 
 use rocksdb::{
-    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode, Options, WriteBufferManager,
+    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode, Options,
+    WriteBufferManager,
 };
 
 use crate::config::Config;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use parking_lot::RwLockReadGuard;
 
 use crate::error::Result;
-use crate::hot::{self, AuthorNo, Hot, PostFacts};
+use crate::hot::{self, AuthorNo, Hot, PostFacts, PostNo};
 use crate::key::Family;
 use crate::model::{Id, TimestampMs, day_of};
 use crate::store::Store;
@@ -112,14 +112,19 @@ impl View<'_> {
         Ok(false)
     }
 
-    /// An author's posts, newest first. Call [`View::load`] before.
-    pub fn posts_of(&self, author: AuthorNo) -> impl Iterator<Item = &PostFacts> {
-        self.hot.posts_of(author)
+    /// An author's posts with their creation times, newest first, ties by id, highest first. Call [`View::load`] before.
+    pub fn posts_of(&self, author: AuthorNo) -> &[(TimestampMs, PostNo)] {
+        self.hot.listed(author)
+    }
+
+    /// What is known of a post of this view.
+    pub fn facts(&self, post: PostNo) -> Option<&PostFacts> {
+        self.hot.facts(post)
     }
 
     /// A post in memory.
-    pub fn post(&self, id: Id) -> Option<&PostFacts> {
-        self.hot.post(id)
+    pub fn find(&self, id: Id) -> Option<PostNo> {
+        self.hot.find(id)
     }
 
     /// The id behind an author's number.

@@ -76,7 +76,11 @@ pub(crate) fn facts(store: &Store, oracle: &Oracle, now_ms: TimestampMs) {
         assert_eq!(&index, expected, "index {}", family.name());
     }
     let mut hidden = BTreeSet::new();
-    store.each_seen(Family::Hides, |user, post, _| drop(hidden.insert((user, post)))).unwrap();
+    store
+        .each_seen(Family::Hides, |user, post, _| {
+            hidden.insert((user, post));
+        })
+        .unwrap();
     assert_eq!(&hidden, oracle.hidden(), "hidden posts");
     let mut viewed = BTreeMap::new();
     store

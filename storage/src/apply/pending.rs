@@ -198,7 +198,9 @@ impl Pending {
         let active = hour.saturating_sub(ACTIVE_HOURS)..=hour + 1;
         let mut posts: HashSet<Id> =
             self.hours.keys().filter(|(_, hour)| active.contains(hour)).map(|(post, _)| *post).collect();
-        posts.extend(self.changed_posts.iter().filter(|post| self.posts.get(*post).is_some_and(|row| row.live().is_some())));
+        posts.extend(
+            self.changed_posts.iter().filter(|post| self.posts.get(*post).is_some_and(|row| row.live().is_some())),
+        );
         posts.retain(|post| !hot.has_post(*post));
         posts.into_iter().collect()
     }

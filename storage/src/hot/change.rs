@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{ACTIVE_HOURS, AUTHOR_POSTS_MAX, AuthorNo, AuthorSlot, Hot, HourCounts, LoadedPost, PostFacts};
+use super::{ACTIVE_HOURS, AUTHOR_POSTS_MAX, AuthorNo, AuthorSlot, Hot, HourCounts, LoadedPost, PostFacts, PostNo};
 use crate::model::{Counters, Hour, Id, TimestampMs, hour_of};
 use crate::retention::POST_HOURS_KEPT;
 
@@ -11,7 +11,7 @@ const POST_BYTES: usize = size_of::<Option<PostFacts>>() + 40;
 /// Memory of an author with its map entry, without its posts.
 const AUTHOR_BYTES: usize = size_of::<AuthorSlot>() + 40;
 const HOUR_BYTES: usize = size_of::<HourCounts>();
-const LISTED_BYTES: usize = size_of::<(TimestampMs, u32)>();
+const LISTED_BYTES: usize = size_of::<(TimestampMs, PostNo)>();
 
 impl Hot {
     /// The number of an author, given out at first sight.
@@ -29,7 +29,7 @@ impl Hot {
     /// Puts an author's posts in place (newest first, as loaded) and marks the author loaded.
     pub(crate) fn put_author(&mut self, author: Id, posts: Vec<LoadedPost>) {
         let number = self.intern(author);
-        let listed: Vec<(TimestampMs, u32)> =
+        let listed: Vec<(TimestampMs, PostNo)> =
             posts.into_iter().map(|post| (post.created_at, self.put_post(number, post))).collect();
         self.bytes += listed.len() * LISTED_BYTES;
         let slot = &mut self.authors[number.0 as usize];
@@ -40,7 +40,7 @@ impl Hot {
     }
 
     /// Puts one post in place, instead of what was known of it. Returns its slot.
-    pub(crate) fn put_post(&mut self, author: AuthorNo, post: LoadedPost) -> u32 {
+    pub(crate) fn put_post(&mut self, author: AuthorNo, post: LoadedPost) -> PostNo {
         let hours = post.hours.len() * HOUR_BYTES;
         let facts = PostFacts {
             id: post.id,
@@ -52,7 +52,7 @@ impl Hot {
         };
         self.bytes += hours;
         if let Some(slot) = self.post_numbers.get(&post.id) {
-            if let Some(old) = self.posts[*slot as usize].replace(facts) {
+            if let Some(old) = self.posts[slot.0 as usize].replace(facts) {
                 self.bytes -= old.hours.len() * HOUR_BYTES;
             }
             return *slot;
@@ -60,9 +60,9 @@ impl Hot {
         self.bytes += POST_BYTES;
         let slot = self.free.pop().unwrap_or_else(|| {
             self.posts.push(None);
-            u32::try_from(self.posts.len() - 1).unwrap_or(u32::MAX)
+            PostNo(u32::try_from(self.posts.len() - 1).unwrap_or(u32::MAX))
         });
-        self.posts[slot as usize] = Some(facts);
+        self.posts[slot.0 as usize] = Some(facts);
         self.post_numbers.insert(post.id, slot);
         slot
     }
@@ -77,7 +77,7 @@ impl Hot {
         };
         let Some(&slot) = self.post_numbers.get(&id) else { return };
         let number = self.intern(author);
-        if let Some(facts) = &mut self.posts[slot as usize] {
+        if let Some(facts) = &mut self.posts[slot.0 as usize] {
             facts.author = number;
             facts.created_at = created_at;
         }
@@ -100,7 +100,7 @@ impl Hot {
     /// Takes a post out of its author's list.
     fn unlist(&mut self, id: Id) {
         let Some(&slot) = self.post_numbers.get(&id) else { return };
-        let Some(author) = self.slot(slot as usize).map(PostFacts::author) else { return };
+        let Some(author) = self.facts(slot).map(PostFacts::author) else { return };
         let posts = &mut self.authors[author.0 as usize].posts;
         if let Some(at) = posts.iter().position(|(_, listed)| *listed == slot) {
             posts.remove(at);
@@ -108,9 +108,9 @@ impl Hot {
         }
     }
 
-    fn list(&mut self, author: AuthorNo, created_at: TimestampMs, id: Id, slot: u32) {
-        let order = |listed: &(TimestampMs, u32)| {
-            let other = self.slot(listed.1 as usize).map_or(Id(0), PostFacts::id);
+    fn list(&mut self, author: AuthorNo, created_at: TimestampMs, id: Id, slot: PostNo) {
+        let order = |listed: &(TimestampMs, PostNo)| {
+            let other = self.facts(listed.1).map_or(Id(0), PostFacts::id);
             (created_at, id).cmp(&(listed.0, other))
         };
         let posts = &self.authors[author.0 as usize].posts;
@@ -129,7 +129,7 @@ impl Hot {
 
     fn drop_post(&mut self, id: Id) {
         let Some(slot) = self.post_numbers.remove(&id) else { return };
-        if let Some(facts) = self.posts[slot as usize].take() {
+        if let Some(facts) = self.posts[slot.0 as usize].take() {
             self.bytes -= POST_BYTES + facts.hours.len() * HOUR_BYTES;
         }
         self.free.push(slot);
@@ -143,7 +143,7 @@ impl Hot {
     /// Adds to the row counts of a post, if it is here.
     pub(crate) fn add_rows(&mut self, id: Id, likes: i64, comments: i64) {
         let Some(&slot) = self.post_numbers.get(&id) else { return };
-        if let Some(facts) = &mut self.posts[slot as usize] {
+        if let Some(facts) = &mut self.posts[slot.0 as usize] {
             facts.likes += likes;
             facts.comments += comments;
         }
@@ -152,7 +152,7 @@ impl Hot {
     /// Adds events to an hour of a post, if it is here.
     pub(crate) fn add_events(&mut self, id: Id, hour: Hour, counters: &Counters) {
         let Some(&slot) = self.post_numbers.get(&id) else { return };
-        let Some(facts) = &mut self.posts[slot as usize] else { return };
+        let Some(facts) = &mut self.posts[slot.0 as usize] else { return };
         let at = match facts.hours.binary_search_by_key(&hour, |counts| counts.hour) {
             Ok(at) => at,
             Err(at) => {
@@ -236,7 +236,7 @@ impl Hot {
         let posts = std::mem::take(&mut slot.posts);
         self.bytes -= posts.len() * LISTED_BYTES;
         for (_, slot) in posts {
-            let Some(facts) = self.slot(slot as usize) else { continue };
+            let Some(facts) = self.facts(slot) else { continue };
             let (id, bytes) = (facts.id, POST_BYTES + facts.hours.len() * HOUR_BYTES);
             if facts.active_since(self.active) {
                 self.unlisted_bytes += bytes;

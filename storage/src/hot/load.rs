@@ -77,10 +77,7 @@ impl LoadedPost {
 impl Hot {
     /// Reads everything that fits, in three sequential passes: far cheaper than author by author. The caller keeps
     /// `apply` out meanwhile.
-    pub(crate) fn load_all(
-        engine: &Engine,
-        keys: Keys,
-        budget: usize, now_ms: TimestampMs) -> Result<Self> {
+    pub(crate) fn load_all(engine: &Engine, keys: Keys, budget: usize, now_ms: TimestampMs) -> Result<Self> {
         let mut hot = Self::new(budget, 0);
         hot.active = hour_of(now_ms).saturating_sub(ACTIVE_HOURS);
         let mut hours = read_all_hours(engine, keys, now_ms)?;
@@ -146,7 +143,9 @@ fn read_all_hours(engine: &Engine, keys: Keys, now_ms: TimestampMs) -> Result<Ha
     let latest = hour_of(now_ms) + 1;
     let mut hours: HashMap<Id, Vec<HourCounts>> = HashMap::new();
     engine.scan_all(Family::PostHours, &[], |key, bytes| {
-        if let Some((post, counts)) = read_hour(keys, key, bytes)?.filter(|(_, counts)| (oldest..=latest).contains(&counts.hour)) {
+        if let Some((post, counts)) =
+            read_hour(keys, key, bytes)?.filter(|(_, counts)| (oldest..=latest).contains(&counts.hour))
+        {
             hours.entry(post).or_insert_with(|| Vec::with_capacity(2)).push(counts);
         }
         Ok(true)

@@ -33,6 +33,10 @@ impl From<u32> for AuthorNo {
     }
 }
 
+/// A post's place in the projection. Valid as long as the view it came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PostNo(u32);
+
 /// Events about one post in one hour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct HourCounts {
@@ -118,7 +122,7 @@ struct AuthorSlot {
     /// Read since the eviction hand passed.
     used: AtomicBool,
     /// Newest first, ties by id, highest first.
-    posts: Vec<(TimestampMs, u32)>,
+    posts: Vec<(TimestampMs, PostNo)>,
 }
 
 /// The projection. Readers share it under a lock; `apply` is its one writer.
@@ -134,9 +138,9 @@ pub(crate) struct Hot {
     partial: bool,
     author_numbers: HashMap<Id, AuthorNo>,
     authors: Vec<AuthorSlot>,
-    post_numbers: HashMap<Id, u32>,
+    post_numbers: HashMap<Id, PostNo>,
     posts: Vec<Option<PostFacts>>,
-    free: Vec<u32>,
+    free: Vec<PostNo>,
     hand: usize,
 }
 
@@ -183,8 +187,13 @@ impl Hot {
         self.posts.get(slot)?.as_ref()
     }
 
-    pub(crate) fn post(&self, id: Id) -> Option<&PostFacts> {
-        self.slot(*self.post_numbers.get(&id)? as usize)
+    /// What is known of a post.
+    pub(crate) fn facts(&self, post: PostNo) -> Option<&PostFacts> {
+        self.slot(post.0 as usize)
+    }
+
+    pub(crate) fn find(&self, id: Id) -> Option<PostNo> {
+        self.post_numbers.get(&id).copied()
     }
 
     pub(crate) fn author_id(&self, author: AuthorNo) -> Option<Id> {
@@ -208,9 +217,8 @@ impl Hot {
         self.authors.get(author.0 as usize).is_some_and(|slot| slot.loaded)
     }
 
-    /// An author's posts, newest first. Empty for one that is not loaded.
-    pub(crate) fn posts_of(&self, author: AuthorNo) -> impl Iterator<Item = &PostFacts> {
-        let slot = self.authors.get(author.0 as usize).filter(|slot| slot.loaded);
-        slot.into_iter().flat_map(|slot| &slot.posts).filter_map(|(_, post)| self.slot(*post as usize))
+    /// An author's posts with their times, newest first. Empty for one that is not loaded.
+    pub(crate) fn listed(&self, author: AuthorNo) -> &[(TimestampMs, PostNo)] {
+        self.authors.get(author.0 as usize).filter(|slot| slot.loaded).map_or(&[], |slot| &slot.posts)
     }
 }

@@ -50,4 +50,5 @@ async fn a_consumer_group_made_or_deleted_changes_nothing() {
     assert!(reader.feed().await.is(&[third]), "after the group was deleted");
     hide(third);
     reader.sees(&steps, "a hide without the group", |page| page.is(&[])).await;
+    assert_eq!(place.stack.ask_kafka(&["groups"]).lines().find(of_node), None, "and none has come of it");
 }

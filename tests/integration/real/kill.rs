@@ -1,10 +1,11 @@
 //! `kill -9` in the middle of everything: nothing is lost and nothing counts twice.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use edgefeed_storage::model::IdKind;
 
-use super::events::{Events, now_ms};
+use super::events::{Event, Events, now_ms};
 use super::kafka_log::{applied, next_offset, oracle};
 use super::node::Node;
 use super::place::Place;
@@ -12,6 +13,8 @@ use super::stack::Stack;
 use super::steps::until;
 use super::town::Town;
 use super::whole_feeds::agree;
+
+const KILLS: usize = 3;
 
 /// Events applied so far, in all four partitions.
 async fn events_applied(node: &Node) -> i64 {
@@ -22,7 +25,6 @@ async fn events_applied(node: &Node) -> i64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_killed_in_the_middle_loses_nothing_and_counts_nothing_twice() {
     const PROMISE: &str = "a node killed in the middle loses nothing and counts nothing twice";
-    const KILLS: usize = 3;
     let Some(stack) = Stack::or_unproved(PROMISE) else { return };
     let mut place = Place::new(stack, IdKind::Uuid).await;
     let mut town = Town::new(&place, 11);
@@ -30,21 +32,22 @@ async fn a_node_killed_in_the_middle_loses_nothing_and_counts_nothing_twice() {
     place.database.run(before).await;
     place.connect();
     place.database.run(after).await;
-    let events = Events::into(&place);
+    let events = Arc::new(Events::into(&place));
     for _ in 0..KILLS {
         let node = Node::ready(&place, "store").await;
         let begun = events_applied(&node).await;
-        let batch = town.events(4_000);
-        let (first, second) = batch.split_at(2_000);
-        first.iter().for_each(|event| events.send(event));
+        let batch = town.events(6_000);
+        let sender = {
+            let events = Arc::clone(&events);
+            tokio::task::spawn_blocking(move || pour(&events, &batch))
+        };
         place.database.run(town.changes(&place)).await;
-        let some = async || (events_applied(&node).await > begun).then_some(());
+        let some = async || (events_applied(&node).await > begun + 1_000).then_some(());
         assert!(until(Duration::from_secs(10), some).await.is_some(), "the node applies nothing");
-        // The rest is on its way, and more comes, while the node dies.
-        second.iter().for_each(|event| events.send(event));
         node.kill();
+        assert!(!sender.is_finished(), "the node was not killed in the middle of anything");
         place.database.run(town.changes(&place)).await;
-        events.delivered();
+        sender.await.unwrap();
     }
     let node = Node::ready(&place, "store").await;
     let log = place.settled().await;
@@ -52,4 +55,12 @@ async fn a_node_killed_in_the_middle_loses_nothing_and_counts_nothing_twice() {
     let oracle = oracle(&place, &log, now_ms());
     agree(&node, &place, &town.users, &oracle).await;
     println!("{} records, {KILLS} kills", log.len());
+}
+
+/// Sends in small helpings, so that the node meets them for a while.
+fn pour(events: &Events, batch: &[Event]) {
+    for some in batch.chunks(100) {
+        some.iter().for_each(|event| events.send(event));
+        events.delivered();
+    }
 }

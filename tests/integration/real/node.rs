@@ -51,11 +51,11 @@ impl Node {
         let mut command = Command::new(env!("CARGO_BIN_EXE_edgefeed"));
         command.arg("serve").arg("--config").arg(file);
         command.arg("--set").arg(format!("storage.dir={}", place.path(store).display()));
-        set.iter().for_each(|setting| drop(command.arg("--set").arg(setting)));
+        command.args(set.iter().flat_map(|setting| ["--set", setting]));
         // Nothing but the file and the flags decides.
-        std::env::vars_os()
-            .filter(|(name, _)| name.to_string_lossy().starts_with("EDGEFEED__"))
-            .for_each(|(name, _)| drop(command.env_remove(name)));
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("EDGEFEED__")) {
+            command.env_remove(name);
+        }
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log).unwrap());
         Self { child: child.spawn().unwrap(), log, http: String::new(), admin: String::new() }
     }

@@ -25,7 +25,7 @@ pub(crate) struct Page {
     pub(crate) ranked_at: i64,
     pub(crate) served_from: String,
     pub(crate) degraded: Vec<String>,
-    pub(crate) freshness: Value,
+    pub(crate) freshness: Freshness,
 }
 
 /// One post of it.
@@ -43,6 +43,11 @@ pub(crate) struct Post {
     pub(crate) comment_count: u64,
     pub(crate) viewer_liked: bool,
     pub(crate) explain: Explain,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Freshness {
+    pub(crate) staleness_ms: u64,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -63,7 +68,6 @@ pub(crate) struct Reader {
     client: Client,
     url: String,
     token: String,
-    pub(crate) user: Id,
 }
 
 impl Reader {
@@ -71,7 +75,7 @@ impl Reader {
         let ttl = Duration::from_secs(600);
         let token = edgefeed::auth::demo_token(&SecretString::from(SECRET), &ids.format(user), ttl).unwrap();
         let url = format!("{address}/api/v1/feed?limit=100&explain=1");
-        Self { client: client(), url, token, user }
+        Self { client: client(), url, token }
     }
 
     /// The answer as it comes, which must be 200.

@@ -11,7 +11,6 @@ use super::steps::Steps;
 
 /// A viewer, an author, and the tools.
 struct Scene {
-    place: Place,
     steps: Steps,
     events: Events,
     reader: Reader,
@@ -52,7 +51,7 @@ async fn events_change_scores_as_the_formula_says() {
     place.connect();
     let node = Node::ready(&place, "store").await;
     let (events, reader) = (Events::into(&place), node.reader(&place, ann));
-    let scene = Scene { place, steps: Steps::of(PROMISE), events, reader, author: ben };
+    let scene = Scene { steps: Steps::of(PROMISE), events, reader, author: ben };
 
     // The viewer's own acts count for the post and for the author; impressions for the post alone.
     let like = scene.event(ann, post, "like");

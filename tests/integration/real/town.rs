@@ -31,7 +31,14 @@ impl Town {
     }
 
     fn user(&mut self) -> Id {
-        self.users[self.roll(USERS)]
+        let number = self.roll(USERS);
+        self.users[number]
+    }
+
+    /// A post and its author.
+    fn post(&mut self) -> (Id, Id) {
+        let number = self.roll(POSTS);
+        self.posts[number]
     }
 
     /// The rows of the town, a statement each, in two halves: before the connector and after.
@@ -44,7 +51,7 @@ impl Town {
             rows.push(place.post_row(post, author, self.now_ms - age));
         }
         for _ in 0..5 * USERS {
-            let (one, other, post) = (self.user(), self.user(), self.posts[self.roll(POSTS)].0);
+            let (one, other, post) = (self.user(), self.user(), self.post().0);
             // The same pair may come twice.
             let either = |row: String| row.replace(");\n", ") ON CONFLICT DO NOTHING;\n");
             rows.push(either(place.follow_row(one, other)));
@@ -60,7 +67,7 @@ impl Town {
 
     /// Changes of rows that are there.
     pub(crate) fn changes(&mut self, place: &Place) -> String {
-        let (gone, marked) = (self.posts[self.roll(POSTS)].0, self.posts[self.roll(POSTS)].0);
+        let (gone, marked) = (self.post().0, self.post().0);
         let (friend, fan) = (place.text(self.user()), place.text(self.user()));
         format!(
             "DELETE FROM posts WHERE id = '{}'; UPDATE posts SET deleted_at = now() WHERE id = '{}';
@@ -75,7 +82,7 @@ impl Town {
     pub(crate) fn events(&mut self, count: usize) -> Vec<Event> {
         let mut events = Vec::new();
         for n in 0..count {
-            let (post, author) = self.posts[self.roll(POSTS)];
+            let (post, author) = self.post();
             let back = i64::try_from(self.roll(usize::try_from(HOUR_MS).unwrap())).unwrap();
             let hours = i64::try_from([0, 1, 5, 23, 24, 25, 24 * 40, 24 * 88][self.roll(8)]).unwrap();
             // One in 14 each: enough views to take posts away, not so many that feeds are empty.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use edgefeed_storage::model::{Id, IdKind};
 
 use super::events::{Events, now_ms};
-use super::kafka_log::{applied, oracle, records};
+use super::kafka_log::{applied, oracle};
 use super::node::Node;
 use super::place::Place;
 use super::reader::{Page, Post};
@@ -28,16 +28,16 @@ pub(crate) async fn agree(node: &Node, place: &Place, users: &[Id], oracle: &Ora
     for user in users {
         let reader = node.reader(place, *user);
         let mut last = None;
-        let settled = until(TRENDING_WITHIN, async || {
+        // Whatever it looks like after the wait is held against the oracle.
+        let _ = until(TRENDING_WITHIN, async || {
             let page = reader.feed().await;
             let expected = oracle.feed(*user, page.ranked_at, OracleAlgo::Ranked);
             let found = trending(&page.posts, |post| post.sources.iter().any(|s| s == "trending").then_some(post.id));
             let wanted = trending(&expected, |post| post.sources.contains(&"trending").then_some(post.id));
             last = Some((page, expected));
             (found == wanted).then_some(())
-        });
-        // Whatever it looks like then is held against the oracle.
-        drop(settled.await);
+        })
+        .await;
         let (page, expected) = last.unwrap();
         assert_eq!((page.served_from.as_str(), page.degraded.as_slice()), ("local", [].as_slice()));
         same(&page, &expected, &place.text(*user));

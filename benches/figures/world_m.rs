@@ -66,9 +66,9 @@ fn two_threads(feed: &Feed, viewers: &[Id], now_ms: i64) {
     std::thread::scope(|scope| {
         for half in viewers.chunks(viewers.len() / 2) {
             scope.spawn(move || {
-                half.iter().for_each(|viewer| {
+                for viewer in half {
                     page(feed, *viewer, now_ms);
-                })
+                }
             });
         }
     });

@@ -101,10 +101,10 @@ impl Dedup {
             return Ok(());
         }
         engine.scan_all(Family::Dedup, &[], |key, _| {
-            if let Some((partition, hour, id)) = key::split_dedup(key) {
-                if first_hour(partition).is_some_and(|first| hour >= first) {
-                    self.remember(partition, hour, id);
-                }
+            if let Some((partition, hour, id)) = key::split_dedup(key)
+                && first_hour(partition).is_some_and(|first| hour >= first)
+            {
+                self.remember(partition, hour, id);
             }
             Ok(true)
         })?;

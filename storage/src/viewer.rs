@@ -72,10 +72,10 @@ impl Facts {
         let prefix = keys.one(viewer);
         let others = |family: Family, out: &mut Vec<Id>, removed: fn(&[u8]) -> Result<bool>| {
             snap.scan(family, &prefix, |key, value| {
-                if let Some(([_, other], _)) = keys.split::<2>(key) {
-                    if !removed(value)? {
-                        out.push(other);
-                    }
+                if let Some(([_, other], _)) = keys.split::<2>(key)
+                    && !removed(value)?
+                {
+                    out.push(other);
                 }
                 Ok(true)
             })
@@ -157,19 +157,10 @@ fn removed(family: Family, value: &[u8]) -> Result<bool> {
 /// Counters of changes, by hash of the reader.
 const STRIPES: usize = 1024;
 
-#[derive(Clone, Debug)]
-struct Weigh;
-
-impl quick_cache::Weighter<Id, Arc<Viewer>> for Weigh {
-    fn weight(&self, _: &Id, viewer: &Arc<Viewer>) -> u64 {
-        viewer.bytes()
-    }
-}
-
 /// Readers' facts kept between requests, bounded by bytes.
 #[derive(Debug)]
 pub(crate) struct Viewers {
-    cache: quick_cache::sync::Cache<Id, Arc<Viewer>, Weigh>,
+    cache: moka::sync::Cache<Id, Arc<Viewer>>,
     hasher: DefaultHashBuilder,
     changes: Box<[AtomicU64]>,
 }
@@ -180,10 +171,10 @@ pub(crate) struct Ticket(u64);
 
 impl Viewers {
     pub(crate) fn new(bytes: usize) -> Self {
+        let weigh = |_: &Id, viewer: &Arc<Viewer>| u32::try_from(viewer.bytes()).unwrap_or(u32::MAX);
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        let items = usize::try_from(bytes / 4096).unwrap_or(1 << 16).max(16);
         Self {
-            cache: quick_cache::sync::Cache::with_weighter(items, bytes, Weigh),
+            cache: moka::sync::Cache::builder().weigher(weigh).max_capacity(bytes).build(),
             hasher: DefaultHashBuilder::default(),
             changes: (0..STRIPES).map(|_| AtomicU64::new(0)).collect(),
         }
@@ -209,17 +200,17 @@ impl Viewers {
         let id = viewer.id;
         self.cache.insert(id, viewer);
         if self.stripe(id).load(Ordering::Acquire) != ticket.0 {
-            self.cache.remove(&id);
+            self.cache.invalidate(&id);
         }
     }
 
     /// A change to this reader's facts is in the store.
     pub(crate) fn changed(&self, viewer: Id) {
         self.stripe(viewer).fetch_add(1, Ordering::AcqRel);
-        self.cache.remove(&viewer);
+        self.cache.invalidate(&viewer);
     }
 
     pub(crate) fn bytes(&self) -> u64 {
-        self.cache.weight()
+        self.cache.weighted_size()
     }
 }

@@ -84,10 +84,10 @@ impl Hot {
         let mut author: Option<(Id, Vec<LoadedPost>)> = None;
         engine.scan_all(Family::AuthorPosts, &[], |key, _| {
             let Some((id, created_at, post)) = keys.split_author_post(key) else { return Ok(true) };
-            if author.as_ref().is_none_or(|(current, _)| *current != id) {
-                if let Some((id, posts)) = author.replace((id, Vec::new())) {
-                    hot.put_author(id, posts);
-                }
+            if author.as_ref().is_none_or(|(current, _)| *current != id)
+                && let Some((id, posts)) = author.replace((id, Vec::new()))
+            {
+                hot.put_author(id, posts);
             }
             let Some((_, posts)) = &mut author else { return Ok(true) };
             if created_at >= now_ms.saturating_sub(POST_AGE_KEPT_MS) && posts.len() < AUTHOR_POSTS_MAX {
@@ -128,10 +128,11 @@ impl Hot {
         let active = hour_of(now_ms).saturating_sub(ACTIVE_HOURS);
         for (post, hours) in hours {
             let recent = hours.last().is_some_and(|counts| counts.hour >= active);
-            if recent && !self.has_post(post) {
-                if let Some((author, loaded)) = load_post(engine, keys, post, now_ms)? {
-                    self.add_post(author, loaded);
-                }
+            if recent
+                && !self.has_post(post)
+                && let Some((author, loaded)) = load_post(engine, keys, post, now_ms)?
+            {
+                self.add_post(author, loaded);
             }
         }
         Ok(())

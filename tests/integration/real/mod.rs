@@ -2,6 +2,7 @@
 //! of its own, HTTP.
 //!
 //! The tests share one stack and nothing in it: each has its database, its connector and its topics.
+#![allow(clippy::print_stdout, reason = "what was measured is for whoever asks the harness to show it")]
 
 mod changes;
 mod counts;

@@ -55,7 +55,7 @@ async fn events_change_scores_as_the_formula_says() {
 
     // The viewer's own acts count for the post and for the author; impressions for the post alone.
     let like = scene.event(ann, post, "like");
-    scene.moves("a like", &[like.clone()], post, 1.0, 5).await;
+    scene.moves("a like", std::slice::from_ref(&like), post, 1.0, 5).await;
     let comment = scene.event(ann, post, "comment");
     scene.moves("a comment", &[comment], post, 3.0, 15).await;
     let impressions = [(); 4].map(|()| scene.event(cid, post, "impression"));

@@ -84,7 +84,7 @@ impl Town {
         for n in 0..count {
             let (post, author) = self.post();
             let back = i64::try_from(self.roll(usize::try_from(HOUR_MS).unwrap())).unwrap();
-            let hours = i64::try_from([0, 1, 5, 23, 24, 25, 24 * 40, 24 * 88][self.roll(8)]).unwrap();
+            let hours = [0, 1, 5, 23, 24, 25, 24 * 40, 24 * 88][self.roll(8)];
             // One in 14 each: enough views to take posts away, not so many that feeds are empty.
             let action = ["impression", "like", "comment", "share", "impression", "like", "impression"][self.roll(7)];
             let action = if self.roll(14) == 0 { ["view", "hide"][self.roll(2)] } else { action };

@@ -40,6 +40,11 @@ fi
 step "tests"
 cargo test "${flags[@]}" --no-fail-fast || fail "tests"
 
+if [ -n "${EDGEFEED_TEST_KAFKA:-}" ]; then
+  step "what only a real broker has"
+  cargo test "${flags[@]}" --test real_kafka -- --ignored || fail "real Kafka"
+fi
+
 if [ -s "$EDGEFEED_TEST_UNPROVED" ]; then
   printf '\n== NOT PROVED HERE\n'
   sort -u "$EDGEFEED_TEST_UNPROVED" | sed 's/^/  - /'

@@ -157,13 +157,15 @@ impl Candidates {
     /// One score a post.
     pub(super) fn score(&self, view: &View<'_>, config: &Config, now_ms: TimestampMs) -> Vec<Ranked> {
         let viewer = view.viewer();
+        let hour = hour_of(now_ms);
+        let first_hour = hour.saturating_sub(ENGAGEMENT_HOURS - 1);
         let affinity = |(author, sum): &(AuthorNo, Counters)| (*author, score::affinity(score::interactions(sum)));
         let affinities: HashMap<AuthorNo, f64> = viewer.history.iter().map(affinity).collect();
         let ranked = self.posts.iter().filter_map(|(post, sources)| {
             let post = view.facts(*post)?;
             let terms = score::Terms {
                 freshness: score::freshness(config, post.created_at(), now_ms),
-                engagement: score::engagement(&recent(post, now_ms)),
+                engagement: score::engagement(&post.sum(first_hour, hour)),
                 affinity: affinities.get(&post.author()).copied().unwrap_or(0.0),
             };
             Some(Ranked {
@@ -209,16 +211,6 @@ fn load(
         }
     }
     Ok((view.viewer(), Vec::new(), false))
-}
-
-/// The counters engagement looks at.
-fn recent(post: &PostFacts, now_ms: TimestampMs) -> Counters {
-    let hour = hour_of(now_ms);
-    let mut sum = Counters::default();
-    for (_, counters) in post.hours(hour.saturating_sub(ENGAGEMENT_HOURS - 1), hour) {
-        sum.add(&counters);
-    }
-    sum
 }
 
 /// The authors of highest affinity, ties by id, highest first. Who is blocked, or the viewer, takes nobody's place.

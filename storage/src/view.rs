@@ -118,6 +118,7 @@ impl View<'_> {
     }
 
     /// What is known of a post of this view.
+    #[inline]
     pub fn facts(&self, post: PostNo) -> Option<&PostFacts> {
         self.hot.facts(post)
     }

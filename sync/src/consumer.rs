@@ -152,7 +152,8 @@ impl Reader {
         let Some(topic) = self.names.topic(message.topic()) else { return Ok(()) };
         let at = TopicPartition { topic, partition: u32::try_from(message.partition()).unwrap_or(u32::MAX) };
         let Some(known) = progress.reading.get_mut(&at) else { return Ok(()) };
-        let time = message.timestamp().to_millis();
+        // Producers may write any number; nothing below has to reckon with a time before there was time.
+        let time = message.timestamp().to_millis().map(|time| time.max(0));
         if let Some(anchor) = known.anchor.take()
             && anchor.sight(message.offset(), time) == Sighting::Another
         {

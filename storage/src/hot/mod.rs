@@ -76,16 +76,19 @@ pub struct PostFacts {
 
 impl PostFacts {
     /// The post.
+    #[inline]
     pub fn id(&self) -> Id {
         self.id
     }
 
     /// Its author's number.
+    #[inline]
     pub fn author(&self) -> AuthorNo {
         self.author
     }
 
     /// When it was written.
+    #[inline]
     pub fn created_at(&self) -> TimestampMs {
         self.created_at
     }
@@ -106,6 +109,24 @@ impl PostFacts {
             .iter()
             .filter(move |counts| (first..=last).contains(&counts.hour))
             .map(|counts| (counts.hour, counts.counters()))
+    }
+
+    /// The sum of the hourly counters from hour `first` to hour `last`, both included. `dwell_ms` is not kept here.
+    #[inline]
+    pub fn sum(&self, first: Hour, last: Hour) -> Counters {
+        let mut sum = Counters::default();
+        // The newest hours are asked for, and they stand last.
+        for counts in self.hours.iter().rev().skip_while(|counts| counts.hour > last) {
+            if counts.hour < first {
+                break;
+            }
+            sum.views = sum.views.saturating_add(counts.views);
+            sum.impressions = sum.impressions.saturating_add(counts.impressions);
+            sum.likes = sum.likes.saturating_add(counts.likes);
+            sum.comments = sum.comments.saturating_add(counts.comments);
+            sum.shares = sum.shares.saturating_add(counts.shares);
+        }
+        sum
     }
 
     fn active_since(&self, first: Hour) -> bool {
@@ -183,11 +204,13 @@ impl Hot {
     }
 
     /// The post in a slot, if any: for passes over everything.
+    #[inline]
     pub(crate) fn slot(&self, slot: usize) -> Option<&PostFacts> {
         self.posts.get(slot)?.as_ref()
     }
 
     /// What is known of a post.
+    #[inline]
     pub(crate) fn facts(&self, post: PostNo) -> Option<&PostFacts> {
         self.slot(post.0 as usize)
     }

@@ -18,6 +18,24 @@ const BACK_WITHIN: Duration = Duration::from_secs(30);
 /// A node in contact is never older than a few rounds of asking.
 const FRESH_MS: u64 = 2_000;
 
+/// Kafka is away as long as this lives: a test that fails must not fail the others.
+struct Away<'a>(&'a Stack);
+
+impl<'a> Away<'a> {
+    fn begin(stack: &'a Stack) -> Self {
+        stack.run("kafka-stop", &[]);
+        Self(stack)
+    }
+}
+
+impl Drop for Away<'_> {
+    fn drop(&mut self) {
+        if let Err(why) = self.0.attempt("kafka-start", &[]) {
+            eprintln!("Kafka does not come back: {why}");
+        }
+    }
+}
+
 async fn staleness_ms(reader: &Reader) -> u64 {
     let answer = reader.ask().await;
     assert_eq!(answer.headers()["x-feed-source"], "local");
@@ -40,7 +58,7 @@ async fn with_kafka_away_feeds_are_served_with_their_age_and_catch_up_later() {
     let fresh = async || (staleness_ms(&reader).await < FRESH_MS).then_some(());
     assert!(until(BACK_WITHIN, fresh).await.is_some(), "a node in contact is fresh");
 
-    place.stack.run("kafka-stop", &[]);
+    let outage = Away::begin(&place.stack);
     let away = Instant::now();
     place.database.run(place.post_row(new, ben, now - 30_000)).await;
     let mut ages = Vec::new();
@@ -55,7 +73,7 @@ async fn with_kafka_away_feeds_are_served_with_their_age_and_catch_up_later() {
     }
     assert!(ages.is_sorted_by(|one, next| one < next), "the age rises all the while: {ages:?}");
 
-    place.stack.run("kafka-start", &[]);
+    drop(outage);
     let back = Instant::now();
     let caught_up = async || reader.feed().await.is(&[old, new]).then_some(());
     assert!(until(BACK_WITHIN, caught_up).await.is_some(), "what was written meanwhile is not seen");

@@ -9,7 +9,7 @@ use edgefeed::ranking::{Config, score, select};
 use edgefeed::world::{Encoding, Message, World, WorldConfig};
 use edgefeed_storage::model::{Counters, IdKind, Record, TopicPartition};
 use edgefeed_storage::{AuthorNo, OpenOptions, Store};
-use edgefeed_sync::decode::{Decode, decode};
+use edgefeed_sync::decode::{self, Decode};
 
 const BATCH: usize = 500;
 
@@ -24,12 +24,8 @@ fn record(offset: usize, message: &Message) -> Record {
     let settings = Decode { ids: IdKind::Uuid, cdc_epoch: 0, record_max_bytes: 1 << 20 };
     let offset = i64::try_from(offset).unwrap();
     let (time, value) = (message.time_ms, message.value.as_deref());
-    Record {
-        at: TopicPartition { topic: message.topic, partition: 0 },
-        offset,
-        time,
-        outcome: decode(message.topic, offset, time, Some(&message.key), value, &settings, time),
-    }
+    let at = TopicPartition { topic: message.topic, partition: 0 };
+    decode::record(at, offset, time, Some(&message.key), value, &settings, time)
 }
 
 fn decoding(criterion: &mut Criterion) {

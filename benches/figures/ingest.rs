@@ -8,7 +8,7 @@ use edgefeed::world::{Encoding, Message, World, WorldConfig, partition_of};
 use edgefeed_storage::key::Keys;
 use edgefeed_storage::model::{Change, Event, IdKind, Outcome, Record, Topic, TopicPartition};
 use edgefeed_storage::{Config, OpenOptions, Store, bare};
-use edgefeed_sync::decode::{Decode, decode};
+use edgefeed_sync::decode::{self, Decode, decode};
 use edgefeed_sync::{EmbeddedBroker, Materializer, Producer};
 
 const EVENTS: usize = 300_000;
@@ -78,8 +78,8 @@ fn records(messages: &[Message]) -> Vec<Record> {
         let end = &mut ends[partition as usize];
         *end += 1;
         let (offset, time, value) = (*end - 1, message.time_ms, message.value.as_deref());
-        let outcome = decode(Topic::Events, offset, time, Some(&message.key), value, &settings(), now_ms());
-        Record { at: TopicPartition { topic: Topic::Events, partition }, offset, time, outcome }
+        let at = TopicPartition { topic: Topic::Events, partition };
+        decode::record(at, offset, time, Some(&message.key), value, &settings(), now_ms())
     });
     numbered.collect()
 }

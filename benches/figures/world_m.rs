@@ -124,7 +124,13 @@ fn build(world: &World, dir: &std::path::Path) {
     for fact in world.history() {
         let at = TopicPartition { topic: fact.topic(), partition: 0 };
         let end: &mut i64 = ends.entry(at).or_default();
-        batch.push(Record { at, offset: *end, time: fact.time_ms, outcome: Outcome::Change(fact.to_change(0)) });
+        batch.push(Record {
+            at,
+            offset: *end,
+            time: fact.time_ms,
+            outcome: Outcome::Change(fact.to_change(0)),
+            raw: None,
+        });
         *end += 1;
         total += 1;
         if batch.len() == 2_000 {

@@ -340,6 +340,19 @@ pub struct Cdc {
     pub change: RowChange,
 }
 
+impl Cdc {
+    /// Whether the row leaves out a value that only the store may know; then it may have to refuse it.
+    pub fn leaves_out(&self) -> bool {
+        match self.change {
+            RowChange::Upsert(Row::Post { author, created_at, deleted, .. }) => {
+                author == Field::Unchanged || created_at == Field::Unchanged || deleted == Field::Unchanged
+            }
+            RowChange::Upsert(Row::Comment { post, .. }) => post == Field::Unchanged,
+            _ => false,
+        }
+    }
+}
+
 /// What one record asks of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -412,6 +425,17 @@ pub struct Record {
     pub time: TimestampMs,
     /// What it asks for, or why it cannot be used.
     pub outcome: Outcome,
+    /// The record as it came, where the store may yet refuse it (see [`Cdc::leaves_out`]).
+    pub raw: Option<Box<Raw>>,
+}
+
+/// A record's bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Raw {
+    /// The key.
+    pub key: Option<Vec<u8>>,
+    /// The value.
+    pub value: Option<Vec<u8>>,
 }
 
 /// A record's decoded meaning, or the record itself with the reason it was refused.

@@ -16,7 +16,7 @@ use rdkafka::topic_partition_list::Offset;
 
 use crate::Clock;
 use crate::client::Client;
-use crate::decode::{Decode, decode};
+use crate::decode::{self, Decode};
 use crate::error::{Error, Result};
 use crate::lag::Lag;
 use crate::mailbox::{Mailbox, Orders};
@@ -170,8 +170,7 @@ impl Reader {
     fn decode(&self, at: TopicPartition, message: &BorrowedMessage<'_>, time: Option<TimestampMs>) -> Record {
         let now_ms = (self.clock)();
         let (offset, time) = (message.offset(), time.unwrap_or(now_ms));
-        let outcome = decode(at.topic, offset, time, message.key(), message.payload(), &self.decode, now_ms);
-        Record { at, offset, time, outcome }
+        decode::record(at, offset, time, message.key(), message.payload(), &self.decode, now_ms)
     }
 
     /// Another record stands where the last applied one stood: this is not the log we know.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use edgefeed::world::{Encoding, World, partition_of};
 use edgefeed_storage::model::{Record, TimestampMs, Topic, TopicPartition};
-use edgefeed_sync::decode::{Decode, decode};
+use edgefeed_sync::decode::{self, Decode};
 
 use crate::oracle::LogRecord;
 
@@ -44,12 +44,8 @@ pub(crate) fn history(world: &World, encoding: &Encoding) -> Vec<LogRecord> {
 pub(crate) fn decoded(record: &LogRecord, settings: &Decode, now_ms: TimestampMs) -> Record {
     let topic = topic_of(&record.topic);
     let (key, value) = (record.key.as_deref(), record.value.as_deref());
-    Record {
-        at: TopicPartition { topic, partition: record.partition },
-        offset: record.offset,
-        time: record.time_ms,
-        outcome: decode(topic, record.offset, record.time_ms, key, value, settings, now_ms),
-    }
+    let at = TopicPartition { topic, partition: record.partition };
+    decode::record(at, record.offset, record.time_ms, key, value, settings, now_ms)
 }
 
 pub(crate) fn settings(ids: edgefeed_storage::model::IdKind) -> Decode {

@@ -215,7 +215,7 @@ fn topics_made_anew_are_gaps_and_nothing_of_them_is_applied() {
     }
     kafka.flush();
     let longer = |place: &(String, u32)| kafka.ends().get(place).is_some_and(|end| *end >= stored[place]);
-    assert!(stored.keys().any(|place| longer(place)) && !stored.keys().all(|place| longer(place)), "both kinds");
+    assert!(stored.keys().any(longer) && !stored.keys().all(longer), "both kinds");
     stage.home.configure(&kafka.address(), "", TIGHT);
     let node = stage.home.start();
     let ingest = node.wait_caught_up();

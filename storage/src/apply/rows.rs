@@ -56,7 +56,9 @@ impl Writer {
             Fold::Unavailable => {
                 let detail = format!("a value was left out of a row not seen before; read {} again", topic.name());
                 let refusal = Refusal { reason: DeadReason::UnavailableValue, detail };
-                self.bury(record, &refusal, None, None, pending);
+                let raw = record.raw.as_deref();
+                let (key, value) = (raw.and_then(|raw| raw.key.as_deref()), raw.and_then(|raw| raw.value.as_deref()));
+                self.bury(record, &refusal, key, value, pending);
             }
         }
         Ok(None)

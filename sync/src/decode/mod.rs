@@ -14,7 +14,9 @@ mod scalar;
 mod schema;
 mod time;
 
-use edgefeed_storage::model::{Change, DeadReason, IdKind, Outcome, Refusal, TimestampMs, Topic};
+use edgefeed_storage::model::{
+    Change, DeadReason, IdKind, Outcome, Raw, Record, Refusal, TimestampMs, Topic, TopicPartition,
+};
 
 pub use event::{MAX_DWELL_MS, derived_event_id};
 
@@ -69,6 +71,26 @@ pub fn decode(
         Ok(change) => Outcome::Change(change),
         Err(refusal) => Outcome::Dead { refusal, key: key.map(<[u8]>::to_vec), value: value.map(<[u8]>::to_vec) },
     }
+}
+
+/// Reads one record as [`decode`] does and makes it ready for the store.
+pub fn record(
+    at: TopicPartition,
+    offset: i64,
+    time: TimestampMs,
+    key: Option<&[u8]>,
+    value: Option<&[u8]>,
+    settings: &Decode,
+    now_ms: TimestampMs,
+) -> Record {
+    let outcome = decode(at.topic, offset, time, key, value, settings, now_ms);
+    let raw = match &outcome {
+        Outcome::Change(Change::Cdc(cdc)) if cdc.leaves_out() => {
+            Some(Box::new(Raw { key: key.map(<[u8]>::to_vec), value: value.map(<[u8]>::to_vec) }))
+        }
+        _ => None,
+    };
+    Record { at, offset, time, outcome, raw }
 }
 
 fn change_of(

@@ -60,7 +60,7 @@ impl Feed {
             Algo::Time => Candidates::followed(&mut view, config, now_ms)?,
         };
         metrics::candidates(candidates.len(), candidates.removed());
-        let complete = candidates.complete();
+        let marks = self.degraded(view.is_warm(), candidates.complete());
         let mut posts = candidates.score(&view, config, now_ms);
         let order = match request.algo {
             Algo::Ranked => {
@@ -81,7 +81,7 @@ impl Feed {
             has_more,
             ranked_at: now_ms,
             served_from: ServedFrom::Local,
-            degraded: self.degraded(complete),
+            degraded: marks,
             freshness: self.freshness(&tuning.version, now_ms),
         })
     }
@@ -119,10 +119,11 @@ impl Feed {
         Ok(posts.collect())
     }
 
-    fn degraded(&self, complete: bool) -> Vec<&'static str> {
+    fn degraded(&self, warm: bool, complete: bool) -> Vec<&'static str> {
         let marks = [
             ("catching_up", !self.lag.caught_up()),
             ("ingest_failed", self.lag.failure().is_some()),
+            ("warming", !warm),
             ("memory_short", !complete),
         ];
         marks.into_iter().filter(|(_, holds)| *holds).map(|(mark, _)| mark).collect()

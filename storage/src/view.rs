@@ -81,6 +81,12 @@ impl View<'_> {
         Arc::clone(&self.viewer)
     }
 
+    /// Whether everything that fits has been read into memory. Until then posts are loaded when they are asked for, and
+    /// those that only trending would bring are missing.
+    pub fn is_warm(&self) -> bool {
+        !self.hot.is_partial()
+    }
+
     /// Makes sure these authors' posts are in memory, and tells whether they are: not when they take more memory than
     /// there is. May read the store; loaded ones cost nothing. Afterwards [`View::viewer`] may be another one, with other
     /// author numbers: then load by those once more.

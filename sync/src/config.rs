@@ -12,7 +12,8 @@ use crate::decode::Decode;
 pub struct Config {
     /// Where to find the cluster: `host:port`, several with commas.
     pub brokers: String,
-    /// The name this node shows to brokers; also the name of its consumer group, which it never joins.
+    /// The name this node shows to brokers. Its consumer group, `<client_id>-materializer`, exists in name only: it is never
+    /// joined, and nothing is committed to it.
     pub client_id: String,
     /// What the topics are called.
     pub topics: Topics,

@@ -10,7 +10,7 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogra
 pub fn describe_metrics() {
     describe_counter!(
         "edgefeed_ingest_records_total",
-        "Records read from Kafka, by topic and outcome (applied, stale, nothing, replayed, dead)"
+        "Records read from Kafka, by topic and outcome (applied, repeat, stale, nothing, replayed, dead)"
     );
     describe_counter!("edgefeed_dead_letters_total", "Records that could not be used, by topic and reason");
     describe_counter!("edgefeed_dedup_hits_total", "Events dropped because their id was known");
@@ -59,6 +59,10 @@ pub(crate) fn applied(applied: &Applied, took: Duration) {
     for ((topic, reason), count) in &applied.dead {
         records(*topic, "dead", *count);
         counter!("edgefeed_dead_letters_total", "topic" => topic.name(), "reason" => reason.name()).increment(*count);
+    }
+    if applied.dedup_hits > 0 {
+        counter!("edgefeed_ingest_records_total", "topic" => Topic::Events.name(), "outcome" => "repeat")
+            .increment(applied.dedup_hits);
     }
     counter!("edgefeed_dedup_hits_total").increment(applied.dedup_hits);
     counter!("edgefeed_dedup_misses_total").increment(applied.dedup_misses);

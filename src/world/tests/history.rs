@@ -230,7 +230,6 @@ fn a_demo_world_ends_at_the_time_it_is_given() {
 
 /// Takes a minute unoptimised: `cargo test --release world_m -- --ignored`.
 #[test]
-#[ignore = "18 million facts"]
 fn world_m_has_the_figures_it_is_named_for() {
     let world = World::new(WorldConfig::world_m(1, IdKind::Uuid));
     let (mut follows, mut pairs, mut cells) = (0u32, HashSet::new(), HashSet::new());

@@ -2,6 +2,7 @@
 """What the tests ask of Kafka beside the verbs of tests/stack/stack, in one process a question.
 
 usage: kafka.py BROKER topics PREFIX               PREFIX.events, PREFIX.posts, ... as the stack makes its own
+       kafka.py BROKER topics-delete PREFIX        all of them at once
        kafka.py BROKER dump PREFIX                 every record of those, one JSON object a line
        kafka.py BROKER grow TOPIC PARTITIONS       adds partitions
        kafka.py BROKER commit GROUP TOPIC OFFSET   what a group's member would commit, for each partition
@@ -89,7 +90,10 @@ def run(broker, verb, *words):
             kafka.create_topic(broker, name, kafka.PARTITIONS, config)
         return
     with Kafka(broker) as client:
-        if verb == "dump":
+        if verb == "topics-delete":
+            for name in names(*words):
+                client.delete_topic(name)
+        elif verb == "dump":
             for name in names(*words):
                 for record in client.records(name):
                     print(json.dumps(record))

@@ -103,12 +103,15 @@ impl Place {
 }
 
 impl Drop for Place {
-    /// The connector keeps a replication slot, of which the server has few.
+    /// A connector keeps a replication slot, of which the server has few; topics make Kafka's next start slower.
     fn drop(&mut self) {
         if self.connected
             && let Err(why) = self.stack.attempt("connector-delete", &[&self.name])
         {
             eprintln!("connector {} may be left behind: {why}", self.name);
+        }
+        if let Err(why) = self.stack.try_kafka(&["topics-delete", &self.name]) {
+            eprintln!("topics of {} may be left behind: {why}", self.name);
         }
     }
 }

@@ -45,9 +45,13 @@ impl Stack {
 
     /// Asks Kafka something the stack has no verb for; what it answered.
     pub(crate) fn ask_kafka(&self, words: &[&str]) -> String {
+        self.try_kafka(words).unwrap_or_else(|why| panic!("kafka.py {words:?}: {why}"))
+    }
+
+    /// The same where a failure is no reason to fail.
+    pub(crate) fn try_kafka(&self, words: &[&str]) -> Result<String, String> {
         let script = repository().join("tests/integration/real/kafka.py");
-        let answer = output(Command::new("python3").arg(script).arg(&self.kafka).args(words));
-        answer.unwrap_or_else(|why| panic!("kafka.py {words:?}: {why}"))
+        output(Command::new("python3").arg(script).arg(&self.kafka).args(words))
     }
 
     /// Holds back the tests that take Kafka away, as long as the file lives.

@@ -1,6 +1,6 @@
 //! A topic may grow: partitions added while the node runs are read like the others.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use edgefeed_storage::model::IdKind;
 
@@ -33,6 +33,16 @@ async fn partitions_added_while_the_node_runs_are_read() {
     let events = Events::into(&place);
     events.send_to(Some(5), &event(hidden, "hide"));
     events.delivered();
+    // What is new to the node is no reason to know no age any more; asked as often as it answers, or this is not seen.
+    let met = async || {
+        let status = node.status().await.unwrap();
+        assert!(status["ingest"]["staleness_ms"].is_u64(), "a node in contact knows its age: {status:#}");
+        Some(()).filter(|()| next_offset(&status, "events", 5) > 0)
+    };
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while met().await.is_none() {
+        assert!(Instant::now() < deadline, "the new partition is not read");
+    }
     reader.sees(&steps, "a hide in a new partition", |page| page.is(&[kept, last])).await;
     let known = async || {
         let status = node.status().await?;

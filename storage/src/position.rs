@@ -1,6 +1,7 @@
 //! How far a partition has been applied, and what one `apply` did.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -72,4 +73,6 @@ pub struct Applied {
     pub dedup_misses: u64,
     /// Topics stopped by this call.
     pub stalls: Vec<Stall>,
+    /// How long RocksDB took for the write.
+    pub write: Duration,
 }

@@ -40,11 +40,21 @@ pub fn describe_metrics() {
         Unit::Seconds,
         "Time from a record's Kafka time until readers see it, after the first catch-up"
     );
+    describe_histogram!(
+        "edgefeed_store_write_duration_seconds",
+        Unit::Seconds,
+        "Time RocksDB took for the one write of a batch"
+    );
+    // There from the start, so that an alert on their rise has something to rise from.
+    for name in ["edgefeed_offsets_gap_total", "edgefeed_dedup_hits_total", "edgefeed_dedup_misses_total"] {
+        counter!(name).increment(0);
+    }
 }
 
 /// Counts what one batch did.
 pub(crate) fn applied(applied: &Applied, took: Duration) {
     histogram!("edgefeed_ingest_batch_duration_seconds").record(took.as_secs_f64());
+    histogram!("edgefeed_store_write_duration_seconds").record(applied.write.as_secs_f64());
     let outcomes = [
         ("applied", &applied.applied),
         ("stale", &applied.stale),

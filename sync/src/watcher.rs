@@ -135,6 +135,7 @@ impl Watcher {
         let extents: Vec<_> = extents.into_iter().collect();
         self.lag().topic_there(topic);
         self.lag().heard(&extents, as_of);
+        self.lag().complete(topic, as_of);
         Ok(true)
     }
 

@@ -11,6 +11,7 @@ mod truncate;
 mod versions;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use crate::config::Config;
 use crate::dedup::Dedup;
@@ -144,7 +145,9 @@ impl Store {
             writer.fold(&self.engine, record, &mut pending)?;
         }
         let batch = pending.batch(&self.engine, writer.keys)?;
+        let started = Instant::now();
         self.engine.write(batch)?;
+        pending.applied.write = started.elapsed();
         writer.positions.extend(pending.positions());
         writer.versions.extend(pending.versions());
         self.project(&pending, now_ms);

@@ -123,6 +123,15 @@ impl Lag {
         });
     }
 
+    /// All partitions that a topic had at `as_of` are known.
+    pub(crate) fn complete(&self, topic: Topic, as_of: TimestampMs) {
+        self.update(|state| {
+            if let Some(known) = state.topics.get_mut(&topic) {
+                known.complete_at = known.complete_at.max(Some(as_of));
+            }
+        });
+    }
+
     pub(crate) fn started(&self, at: TopicPartition, next: i64) {
         self.update(|state| state.started(at, next));
     }

@@ -15,6 +15,8 @@ pub(super) struct TopicState {
     pub(super) required: bool,
     pub(super) presence: Presence,
     pub(super) stall: Option<Stall>,
+    /// When all of its partitions were last known.
+    pub(super) complete_at: Option<TimestampMs>,
 }
 
 /// Whether Kafka has a topic.
@@ -45,7 +47,13 @@ impl State {
     pub(super) fn new(followed: &[(Topic, String)], positions: &BTreeMap<TopicPartition, Position>) -> Self {
         let topics = followed.iter().map(|(topic, name)| {
             let required = !matches!(topic, Topic::Blocks | Topic::Users);
-            let state = TopicState { kafka_name: name.clone(), required, presence: Presence::Unknown, stall: None };
+            let state = TopicState {
+                kafka_name: name.clone(),
+                required,
+                presence: Presence::Unknown,
+                stall: None,
+                complete_at: None,
+            };
             (*topic, state)
         });
         let topics: BTreeMap<_, _> = topics.collect();
@@ -58,7 +66,11 @@ impl State {
     }
 
     pub(super) fn started(&mut self, at: TopicPartition, next: i64) {
-        self.partitions.entry(at).or_insert_with(|| Partition::new(next)).following = Following::Yes;
+        // A partition that was not there when the topic was last looked at holds nothing older than that look.
+        let since = self.topics.get(&at.topic).and_then(|topic| topic.complete_at);
+        let partition = self.partitions.entry(at).or_insert_with(|| Partition::new(next));
+        partition.following = Following::Yes;
+        partition.fresh_through = partition.fresh_through.or(since);
     }
 
     pub(super) fn gap(&mut self, at: TopicPartition, gap: Gap) {

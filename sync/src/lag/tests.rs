@@ -130,3 +130,17 @@ fn waiting_ends_with_the_offset_or_with_the_time() {
         assert!(waiter.join().unwrap());
     });
 }
+
+#[test]
+fn a_partition_added_later_is_as_old_as_the_last_look_at_its_topic() {
+    let lag = lag_of(&[Topic::Events]);
+    lag.topic_there(Topic::Events);
+    lag.started(EVENTS, 0);
+    lag.heard(&[(EVENTS, Extent { start: 0, end: 0 })], 5_000);
+    lag.complete(Topic::Events, 5_000);
+    lag.contact(5_000);
+    let added = TopicPartition { partition: 1, ..EVENTS };
+    lag.started(added, 0);
+    lag.heard(&[(EVENTS, Extent { start: 0, end: 0 }), (added, Extent { start: 0, end: 1 })], 9_000);
+    assert_eq!(lag.applied_through(9_000), Some(5_000), "its record may be as old as that look, and no older");
+}

@@ -23,7 +23,7 @@ async fn partitions_added_while_the_node_runs_are_read() {
     let posts = [kept, hidden, last].map(|post| place.post_row(post, ben, now - 60_000));
     place.database.run(place.follow_row(ann, ben) + &posts.concat()).await;
     place.connect();
-    let node = Node::ready_with(&place, "store", &["kafka.metadata_refresh_ms=500"]).await;
+    let node = Node::ready_with(&place, "store", &["kafka.metadata_refresh_ms=3000"]).await;
     let reader = node.reader(&place, ann);
     assert!(reader.feed().await.is(&[kept, hidden, last]));
 

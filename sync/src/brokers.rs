@@ -84,7 +84,7 @@ impl Brokers {
                 Ok(self.names.offsets(&answer))
             }
             Err(error) => {
-                tracing::warn!("asking for offsets: {}", Failed::of(error)?);
+                tracing::debug!("asking for offsets: {}", Failed::of(error)?);
                 Ok(Vec::new())
             }
         }

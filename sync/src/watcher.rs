@@ -44,12 +44,17 @@ impl Watcher {
     /// Watches until asked to stop.
     pub(crate) fn run(self) -> Result<()> {
         let mut settled = Settled::default();
+        let mut said = None;
         while !self.mailbox.is_stopped() {
             match self.look(&mut settled) {
-                Ok(()) => {}
+                Ok(()) => said = None,
                 Err(Failed::ForGood(error)) => return Err(error),
                 Err(Failed::OutOfContact(detail)) => {
-                    tracing::warn!("no contact with Kafka: {detail}");
+                    // An outage is one thing to say, not two a second.
+                    if said.as_ref() != Some(&detail) {
+                        tracing::warn!("no contact with Kafka: {detail}");
+                        said = Some(detail.clone());
+                    }
                     self.lag().no_contact(detail);
                 }
             }
@@ -74,7 +79,11 @@ impl Watcher {
                 break;
             }
             let followed: Vec<_> = settled.followed.iter().filter(|at| at.topic == *topic).copied().collect();
-            self.hear_ends(&followed, settled)?;
+            if !self.hear_ends(&followed, settled)? {
+                // The library answers an outage like a partition that is gone: the metadata tells which it is.
+                settled.next_discovery = None;
+                break;
+            }
         }
         Ok(())
     }
@@ -179,15 +188,17 @@ impl Watcher {
     }
 
     /// Asks where the logs of some partitions end and tells the lag.
-    fn hear_ends(&self, partitions: &[TopicPartition], settled: &Settled) -> Result<(), Failed> {
+    /// Hears how far logs go; `false` when none of them answered.
+    fn hear_ends(&self, partitions: &[TopicPartition], settled: &Settled) -> Result<bool, Failed> {
         let as_of = self.now_ms();
         let ends = self.brokers.ends(partitions)?;
+        let answered = partitions.is_empty() || !ends.is_empty();
         let heard = ends.into_iter().map(|(at, end)| {
             let start = settled.log_starts.get(&at).copied().unwrap_or(0);
             (at, Extent { start, end })
         });
         self.lag().heard(&heard.collect::<Vec<_>>(), as_of);
-        Ok(())
+        Ok(answered)
     }
 
     fn lag(&self) -> &Lag {

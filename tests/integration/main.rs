@@ -3,6 +3,7 @@
 
 mod compare;
 mod crash;
+mod demo;
 mod formula;
 mod log;
 mod offsets;

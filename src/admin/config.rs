@@ -5,7 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Problem, redacted};
+use crate::problem::Problem;
+use crate::secret::redacted;
 
 /// A token shorter than this can be guessed.
 const TOKEN_MIN_BYTES: usize = 16;

@@ -3,7 +3,8 @@
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Problem, redacted, within};
+use crate::problem::{Problem, within};
+use crate::secret::redacted;
 
 /// A secret shorter than the hash it keys can be searched for (RFC 7518, 3.2).
 const SECRET_MIN_BYTES: usize = 32;

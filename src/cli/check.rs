@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::args::{CheckArgs, Output};
-use super::{Failure, out};
+use super::out;
 use crate::config::{Setting, load};
+use crate::failure::Failure;
 
 pub(super) fn run(args: CheckArgs) -> Result<(), Failure> {
     let outcome = load(&args.sources.into_inputs());

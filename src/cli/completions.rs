@@ -3,7 +3,8 @@
 use clap::CommandFactory;
 
 use super::args::{Cli, CompletionsArgs};
-use super::{Failure, out};
+use super::out;
+use crate::failure::Failure;
 
 pub(super) fn run(args: &CompletionsArgs) -> Result<(), Failure> {
     let mut script = Vec::new();

@@ -1,9 +1,10 @@
 //! `edgefeed demo`: everything in one process.
 
 use super::args::DemoArgs;
-use super::{Failure, log, runtime};
+use super::{log, runtime};
 use crate::config::{LogConfig, LogFormat};
 use crate::demo::Options;
+use crate::failure::Failure;
 
 pub(super) fn run(args: DemoArgs) -> Result<(), Failure> {
     // The demo talks to a person on standard output; its log tells of trouble only.

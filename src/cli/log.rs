@@ -4,8 +4,8 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
-use super::Failure;
 use crate::config::{LogConfig, LogFormat};
+use crate::failure::Failure;
 
 /// Starts the log of the process.
 pub(super) fn start(config: &LogConfig) -> Result<(), Failure> {

@@ -4,7 +4,6 @@ mod args;
 mod check;
 mod completions;
 mod demo;
-mod failure;
 mod log;
 mod out;
 mod serve;
@@ -18,7 +17,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Cli, Verb};
-pub use failure::Failure;
+
+use crate::failure::{self, Failure};
 
 /// Runs the verb the process was started with.
 pub fn run() -> ExitCode {

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, Write};
 
 use serde::Serialize;
 
-use super::Failure;
+use crate::failure::Failure;
 
 /// Writes text as it is.
 pub(super) fn text(text: &str) -> Result<(), Failure> {

@@ -1,8 +1,9 @@
 //! `edgefeed serve`: the node.
 
 use super::args::Sources;
-use super::{Failure, log, runtime};
+use super::{log, runtime};
 use crate::config::load;
+use crate::failure::Failure;
 
 pub(super) fn run(sources: Sources) -> Result<(), Failure> {
     let loaded = load(&sources.into_inputs()).map_err(|problems| Failure::config(&problems))?;

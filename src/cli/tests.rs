@@ -3,9 +3,9 @@
 
 use clap::{CommandFactory, Parser};
 
-use super::Failure;
 use super::args::{Cli, Verb};
-use crate::config::Problem;
+use crate::failure::Failure;
+use crate::problem::Problem;
 
 fn parse(line: &str) -> Result<Verb, i32> {
     Cli::try_parse_from(line.split(' ')).map(|cli| cli.verb).map_err(|error| error.exit_code())

@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::args::{Output, VersionArgs};
-use super::{Failure, out};
+use super::out;
+use crate::failure::Failure;
 
 pub(super) fn run(args: &VersionArgs) -> Result<(), Failure> {
     let version = env!("CARGO_PKG_VERSION");

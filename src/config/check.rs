@@ -1,8 +1,8 @@
 //! What must hold of a configuration as a whole.
 
 use super::Config;
-use super::problem::{Problem, within};
 use crate::auth::Mode;
+use crate::problem::{Problem, within};
 
 impl Config {
     /// Checks every value and how they fit together.

@@ -6,9 +6,9 @@ use figment::value::{Dict, Map, Value};
 use figment::{Metadata, Profile, Provider};
 use serde_json::Value as Json;
 
-use super::problem::Problem;
-use super::secret::is_secret;
 use super::tree::Schema;
+use crate::problem::Problem;
+use crate::secret::is_secret;
 
 /// What a variable's name starts with.
 const PREFIX: &str = "EDGEFEED__";

@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::Config;
 use super::layers::{Inputs, layers};
-use super::problem::Problem;
-use super::secret::{REDACTED, SECRET_KEYS, is_secret};
 use super::tree::{Schema, leaves};
+use crate::problem::Problem;
+use crate::secret::{REDACTED, SECRET_KEYS, is_secret};
 
 /// A configuration that may be used, and where each value of it came from.
 #[derive(Clone, Debug)]

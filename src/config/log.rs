@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
-use super::problem::Problem;
+use crate::problem::Problem;
 
 /// The `[log]` section.
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -8,8 +8,6 @@ mod layers;
 mod load;
 mod log;
 mod node;
-mod problem;
-mod secret;
 mod tree;
 
 #[cfg(test)]
@@ -21,8 +19,6 @@ pub use layers::Inputs;
 pub use load::{Loaded, Setting, load};
 pub use log::{LogConfig, LogFormat};
 pub use node::{NodeConfig, Role};
-pub use problem::{Problem, within};
-pub use secret::{REDACTED, SECRET_KEYS, redacted};
 
 /// Everything an operator can set, a section a component.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]

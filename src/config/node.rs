@@ -3,7 +3,7 @@
 use edgefeed_storage::model::IdKind;
 use serde::{Deserialize, Serialize};
 
-use super::problem::Problem;
+use crate::problem::Problem;
 
 /// The `[node]` section.
 #[derive(Clone, Debug, Deserialize, Serialize)]

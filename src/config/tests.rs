@@ -8,7 +8,9 @@ use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
 use super::tree::{Schema, leaves};
-use super::{Config, Inputs, Loaded, Problem, REDACTED, SECRET_KEYS, load};
+use super::{Config, Inputs, Loaded, load};
+use crate::problem::Problem;
+use crate::secret::{REDACTED, SECRET_KEYS};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 

@@ -16,9 +16,9 @@ use uuid::Uuid;
 
 use crate::admin;
 use crate::auth;
-use crate::cli::Failure;
 use crate::clock::now_ms;
 use crate::config::Config;
+use crate::failure::Failure;
 use crate::feed::{Algo, FeedRequest};
 use crate::node::{Node, stop_signal};
 use crate::world::{World, WorldConfig};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Problem, within};
+use crate::problem::{Problem, within};
 
 /// Connections the admin listener takes at once: a scraper, probes and a few people.
 const ADMIN_CONNECTIONS: usize = 64;

@@ -17,9 +17,9 @@ use tokio::task::JoinHandle;
 
 use crate::admin::{self, Guard};
 use crate::auth::Auth;
-use crate::cli::Failure;
 use crate::clock::now_ms;
 use crate::config::Config;
+use crate::failure::Failure;
 use crate::feed::Feed;
 use crate::http::{self, Drained, Services};
 use crate::status::Status;

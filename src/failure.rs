@@ -3,12 +3,12 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use crate::config::Problem;
+use crate::problem::Problem;
 
 /// Exit code of anything that did not work out.
 const FAILED: u8 = 1;
 /// Exit code of a command line that cannot be read.
-pub(super) const USAGE: u8 = 2;
+pub(crate) const USAGE: u8 = 2;
 /// Exit code of a configuration that cannot stand (`EX_CONFIG` of sysexits.h).
 const CONFIG: u8 = 78;
 
@@ -41,7 +41,7 @@ impl Failure {
     }
 
     /// Writes the lines to standard error and gives the exit code.
-    pub(super) fn report(&self) -> ExitCode {
+    pub(crate) fn report(&self) -> ExitCode {
         let mut stderr = std::io::stderr().lock();
         for line in &self.lines {
             // Should standard error be gone, the exit code still tells.

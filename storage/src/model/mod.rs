@@ -2,9 +2,13 @@
 //!
 //! Nothing here does IO or reads a clock. Times are UTC milliseconds since 1970 ([`TimestampMs`]).
 
-use std::fmt;
+mod cdc;
+mod id;
 
 use serde::{Deserialize, Serialize};
+
+pub use cdc::{Cdc, Field, Row, RowChange, RowKey, Version, VersionKind};
+pub use id::{Id, IdKind};
 
 /// UTC milliseconds since 1970-01-01T00:00:00Z.
 pub type TimestampMs = i64;
@@ -26,63 +30,6 @@ pub fn hour_of(ts: TimestampMs) -> Hour {
 /// The UTC day a time falls in; times before 1970 count as day 0.
 pub fn day_of(ts: TimestampMs) -> Day {
     Day::try_from(ts.max(0) / DAY_MS).unwrap_or(Day::MAX)
-}
-
-/// A user, post or comment id. Orders as a number, whatever kind the deployment uses.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Id(pub u128);
-
-impl fmt::Debug for Id {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Id({:x})", self.0)
-    }
-}
-
-/// Which kind of id a deployment uses (`node.ids`): one choice, fixed at the store's creation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum IdKind {
-    /// 128-bit ids, written `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`.
-    Uuid,
-    /// 64-bit unsigned integers, written in decimal.
-    U64,
-}
-
-impl IdKind {
-    /// Bytes an id of this kind takes in a key.
-    pub const fn width(self) -> usize {
-        match self {
-            Self::Uuid => 16,
-            Self::U64 => 8,
-        }
-    }
-
-    /// Reads an id in its canonical text form; `None` when it is of the other kind or malformed.
-    pub fn parse(self, text: &str) -> Option<Id> {
-        match self {
-            Self::Uuid if text.len() == 36 => uuid::Uuid::try_parse(text).ok().map(|uuid| Id(uuid.as_u128())),
-            Self::U64 if text.bytes().all(|byte| byte.is_ascii_digit()) => {
-                text.parse::<u64>().ok().map(|number| Id(u128::from(number)))
-            }
-            _ => None,
-        }
-    }
-
-    /// The canonical text form of an id.
-    pub fn format(self, id: Id) -> String {
-        match self {
-            Self::Uuid => uuid::Uuid::from_u128(id.0).to_string(),
-            Self::U64 => id.0.to_string(),
-        }
-    }
-
-    /// The lower-case name used in configuration and on disk.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Uuid => "uuid",
-            Self::U64 => "u64",
-        }
-    }
 }
 
 /// The logical topics a node follows. Their Kafka names are configuration.
@@ -187,170 +134,6 @@ pub struct Event {
     pub action: Action,
     /// Milliseconds spent on the post.
     pub dwell_ms: u32,
-}
-
-/// Where a row's version number came from. One kind a topic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum VersionKind {
-    /// `source.lsn`, the position in PostgreSQL's log.
-    Lsn,
-    /// `ts_ms << 14 | offset mod 2^14`, for records that carry no lsn.
-    Time,
-}
-
-/// The version of a CDC row. Compare by [`Version::packed`]; only a strictly higher one changes anything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Version {
-    /// `kafka.cdc_epoch`, raised by the operator when the database's log starts anew.
-    pub epoch: u8,
-    /// The source of `value`.
-    pub kind: VersionKind,
-    /// 56 bits of log position or time.
-    pub value: u64,
-}
-
-impl Version {
-    /// The largest value a version can hold.
-    pub const MAX_VALUE: u64 = (1 << 56) - 1;
-
-    /// A version from a log position (capped to 56 bits).
-    pub fn from_lsn(epoch: u8, lsn: u64) -> Self {
-        Self { epoch, kind: VersionKind::Lsn, value: lsn.min(Self::MAX_VALUE) }
-    }
-
-    /// A version for a record without a log position: its time, ties broken by its offset.
-    pub fn from_time(epoch: u8, ts: TimestampMs, offset: i64) -> Self {
-        let time = u64::try_from(ts.max(0)).unwrap_or(0).min(Self::MAX_VALUE >> 14);
-        let tie = u64::try_from(offset.max(0)).unwrap_or(0) & 0x3fff;
-        Self { epoch, kind: VersionKind::Time, value: time << 14 | tie }
-    }
-
-    /// 8 bits of epoch above 56 bits of value: the number that rows are compared by.
-    pub fn packed(self) -> u64 {
-        u64::from(self.epoch) << 56 | self.value.min(Self::MAX_VALUE)
-    }
-}
-
-/// A field of a CDC row: its value, or the note that the record did not carry it (TOAST placeholder)
-/// and the value held so far stays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Field<T> {
-    /// The record carries the value.
-    Known(T),
-    /// The record says "unchanged, not sent".
-    Unchanged,
-}
-
-impl<T: Copy> Field<T> {
-    /// The value carried, or the one held so far.
-    pub fn or(self, held: Option<T>) -> Option<T> {
-        match self {
-            Self::Known(value) => Some(value),
-            Self::Unchanged => held,
-        }
-    }
-}
-
-/// The new state of one row of the application's database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Row {
-    /// `posts(id, user_id, created_at[, deleted_at])`.
-    Post {
-        /// Primary key.
-        id: Id,
-        /// `user_id`.
-        author: Field<Id>,
-        /// When it was written.
-        created_at: Field<TimestampMs>,
-        /// Whether `deleted_at` is set: a soft delete.
-        deleted: Field<bool>,
-    },
-    /// `follows(follower_id, following_id, created_at)`.
-    Follow {
-        /// Who follows.
-        follower: Id,
-        /// Who is followed.
-        following: Id,
-    },
-    /// `comments(id, post_id, user_id, created_at)`.
-    Comment {
-        /// Primary key.
-        id: Id,
-        /// The post commented on.
-        post: Field<Id>,
-    },
-    /// `likes(user_id, post_id, created_at)`.
-    Like {
-        /// Who likes.
-        user: Id,
-        /// What is liked.
-        post: Id,
-    },
-    /// `blocks(blocker_id, blocked_id, created_at)`.
-    Block {
-        /// Who blocks.
-        blocker: Id,
-        /// Who is blocked.
-        blocked: Id,
-    },
-    /// `users(id)`.
-    User {
-        /// Primary key.
-        id: Id,
-    },
-}
-
-/// The primary key of one row: all that a delete may be believed about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RowKey {
-    /// `posts.id`.
-    Post(Id),
-    /// `(follower_id, following_id)`.
-    Follow(Id, Id),
-    /// `comments.id`.
-    Comment(Id),
-    /// `(user_id, post_id)`.
-    Like(Id, Id),
-    /// `(blocker_id, blocked_id)`.
-    Block(Id, Id),
-    /// `users.id`.
-    User(Id),
-}
-
-/// What a CDC record says happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RowChange {
-    /// The row is now this (create, update or snapshot read).
-    Upsert(Row),
-    /// The row is gone.
-    Delete(RowKey),
-    /// The whole table was emptied.
-    Truncate,
-}
-
-/// One CDC record, decoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cdc {
-    /// Decides against the version held.
-    pub version: Version,
-    /// Commit time in the database (`source.ts_ms`, else the record's).
-    pub commit_time: TimestampMs,
-    /// What happened.
-    pub change: RowChange,
-}
-
-impl Cdc {
-    /// Whether the row leaves out a value that only the store may know; then it may have to refuse it.
-    pub fn leaves_out(&self) -> bool {
-        match self.change {
-            RowChange::Upsert(Row::Post { author, created_at, deleted, .. }) => {
-                author == Field::Unchanged || created_at == Field::Unchanged || deleted == Field::Unchanged
-            }
-            RowChange::Upsert(Row::Comment { post, .. }) => post == Field::Unchanged,
-            _ => false,
-        }
-    }
 }
 
 /// What one record asks of the store.

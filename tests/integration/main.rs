@@ -1,6 +1,7 @@
 //! What edgefeed promises, a file a promise, against real parts.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod bounds;
 mod compare;
 mod crash;
 mod demo;

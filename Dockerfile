@@ -10,6 +10,7 @@ COPY storage storage
 COPY sync sync
 COPY sql sql
 COPY benches benches
+COPY tests tests
 RUN cargo build --profile dist --locked --workspace --bin edgefeed \
  && cp target/dist/edgefeed /usr/local/bin/edgefeed
 

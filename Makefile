@@ -11,7 +11,8 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | column -t -s "$$(printf '\t')"
 
 demo: setup ## everything in one process: broker, world, node (DEMO_ARGS="--users 5000 …")
-	cargo run --release --locked --workspace --bin edgefeed -- demo $(DEMO_ARGS)
+	cargo build $(CARGO_FLAGS) --bin edgefeed
+	$(CARGO_TARGET_DIR)/release/edgefeed demo $(DEMO_ARGS)
 
 test: setup ## format, lints, licences, unit, integration and real-stack tests
 	tests/run.sh

@@ -45,6 +45,9 @@ if [ -n "${EDGEFEED_TEST_KAFKA:-}" ]; then
   cargo test "${flags[@]}" --test real_kafka -- --ignored || fail "real Kafka"
 fi
 
+step "the README's demo command"
+make --no-print-directory demo DEMO_ARGS="--users 300 --posts 3000 --port 0 --admin-port 0 --seconds 1" >/dev/null || fail "make demo"
+
 if [ -s "$EDGEFEED_TEST_UNPROVED" ]; then
   printf '\n== NOT PROVED HERE\n'
   sort -u "$EDGEFEED_TEST_UNPROVED" | sed 's/^/  - /'

@@ -13,6 +13,7 @@ pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod failure;
+pub mod fallback;
 pub mod feed;
 pub mod http;
 pub mod metrics;

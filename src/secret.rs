@@ -8,8 +8,14 @@ pub const REDACTED: &str = "[redacted]";
 
 /// The keys that are secrets: never printed, never taken from a flag, and readable from a file
 /// (`EDGEFEED__SECTION__KEY_FILE`).
-pub const SECRET_KEYS: [&str; 4] =
-    ["admin.token", "auth.hs256_secret", "auth.hs256_secret_previous", "kafka.security.password"];
+pub const SECRET_KEYS: [&str; 6] = [
+    "admin.token",
+    "auth.hs256_secret",
+    "auth.hs256_secret_previous",
+    "clickhouse.password",
+    "kafka.security.password",
+    "postgres.url",
+];
 
 /// Whether a key is a secret.
 pub(super) fn is_secret(key: &str) -> bool {

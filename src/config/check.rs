@@ -1,6 +1,6 @@
 //! What must hold of a configuration as a whole.
 
-use super::Config;
+use super::{Config, Role};
 use crate::auth::Mode;
 use crate::problem::{Problem, within};
 
@@ -18,6 +18,11 @@ impl Config {
         self.log.check(&mut problems);
         problems.extend(self.kafka.check().iter().map(|line| worded(line)));
         problems.extend(self.ranking.problems().iter().map(|line| worded(line)));
+        problems.extend(self.clickhouse.check().iter().map(|line| worded(line)));
+        problems.extend(self.sink.check().iter().map(|line| worded(line)));
+        self.check_center(&mut problems);
+        self.fallback.check(&self.postgres, &mut problems);
+        self.check_breaker(&mut problems);
         self.check_storage(&mut problems);
         self.check_listeners(&mut problems);
         if problems.is_empty() { Ok(()) } else { Err(problems) }
@@ -41,6 +46,28 @@ impl Config {
                 "give the two listeners different addresses",
             ));
         }
+    }
+
+    fn check_center(&self, problems: &mut Vec<Problem>) {
+        if self.node.has(Role::Sink) && !self.clickhouse.is_set() {
+            problems.push(Problem::new(
+                "clickhouse.url",
+                "is not set, and node.roles names \"sink\"",
+                "say where ClickHouse is, or leave the role out",
+            ));
+        }
+    }
+
+    fn check_breaker(&self, problems: &mut Vec<Problem>) {
+        let breaker = &self.breaker;
+        within(problems, "breaker.window_calls", breaker.window_calls, 1, 10_000);
+        within(problems, "breaker.window_ms", breaker.window_ms, 100, 3_600_000);
+        within(problems, "breaker.min_calls", breaker.min_calls, 1, breaker.window_calls);
+        within(problems, "breaker.failure_rate", breaker.failure_rate, 0.01, 1.0);
+        within(problems, "breaker.slow_rate", breaker.slow_rate, 0.01, 1.0);
+        within(problems, "breaker.open_ms", breaker.open_ms, 10, 600_000);
+        within(problems, "breaker.probes_max", breaker.probes_max, 1, 5);
+        within(problems, "breaker.probes_needed", breaker.probes_needed, 1, 100);
     }
 
     fn check_storage(&self, problems: &mut Vec<Problem>) {

@@ -38,6 +38,16 @@ pub struct Config {
     pub kafka: edgefeed_sync::Config,
     /// What is kept.
     pub storage: edgefeed_storage::Config,
+    /// The center: where history comes from and where everything goes.
+    pub clickhouse: edgefeed_sync::center::Config,
+    /// This node's share of writing to the center.
+    pub sink: edgefeed_sync::sink::Config,
+    /// The application's database, for the fallback.
+    pub postgres: crate::fallback::Postgres,
+    /// When another party is no longer asked.
+    pub breaker: edgefeed_sync::breaker::Config,
+    /// Who answers when.
+    pub fallback: crate::fallback::Config,
     /// How feeds are ranked.
     pub ranking: crate::ranking::Config,
     /// What is written to standard error.

@@ -1,7 +1,7 @@
 //! What an operator can set about Kafka: the `[kafka]` section.
 
 use edgefeed_storage::model::{IdKind, Topic};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::decode::Decode;
@@ -251,6 +251,11 @@ impl Security {
             problems.push("kafka.security: cert_file and key_file go together".to_owned());
         }
     }
+}
+
+/// Shows that a secret is set, never which; an empty one is none.
+pub(crate) fn redacted_plain<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(if secret.expose_secret().is_empty() { "" } else { "[redacted]" })
 }
 
 /// Shows that a secret is set, never which.

@@ -1,15 +1,19 @@
-//! How data reaches an edgefeed node: Kafka in, and the embedded broker of the demo.
+//! How data reaches an edgefeed node and leaves it: Kafka in, ClickHouse out, and the embedded broker of the demo.
 //!
 //! The way in is readable in three files: `consumer` polls and decodes, `materialize` gathers batches for the store's
 //! one door, `watcher` finds partitions and asks how far their logs go. Offsets live in the store, with the data
 //! they belong to; Kafka is never told.
 //!
-//! This is the only crate that names rdkafka.
+//! The way out is `sink`: one owner per partition across all nodes writes the `center`, ClickHouse, each row once.
+//!
+//! This is the only crate that names rdkafka and clickhouse.
 
 #![warn(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
+pub mod breaker;
 mod brokers;
+pub mod center;
 mod client;
 pub mod config;
 mod consumer;
@@ -23,6 +27,7 @@ mod materialize;
 mod measure;
 mod names;
 mod producer;
+pub mod sink;
 mod start;
 mod statistics;
 mod threads;

@@ -23,6 +23,7 @@ mod inspect;
 pub mod key;
 pub mod model;
 mod options;
+mod outward;
 mod position;
 pub mod retention;
 mod stats;

@@ -8,8 +8,7 @@ use edgefeed_storage::model::{
 };
 
 use super::range::Range;
-use crate::center::row::{self, CdcRow, EventRow, Origin, Values};
-use crate::dead_letters::Letter;
+use crate::center::row::{self, CdcRow, EventRow, Origin};
 use crate::decode::Aside;
 use crate::error::Result;
 
@@ -21,6 +20,7 @@ const ENTRY_BYTES: usize = 96;
 pub(crate) struct Source {
     pub(crate) ids: IdKind,
     pub(crate) cluster: String,
+    pub(crate) epoch: u32,
     pub(crate) topic: String,
     pub(crate) partition: u32,
 }
@@ -35,9 +35,19 @@ enum Kind {
     /// A row whose record left something out: to be made once the store has passed it.
     Open(Box<(Cdc, Aside, Raw)>),
     /// A record that cannot be used.
-    Dead(Box<Letter>),
+    Dead(Box<Bad>),
     /// Every row of the table up to this version is gone.
     Truncate(u64),
+}
+
+/// A record that cannot be used.
+#[derive(Debug)]
+pub(crate) struct Bad {
+    pub(crate) offset: i64,
+    pub(crate) time: TimestampMs,
+    pub(crate) reason: DeadReason,
+    pub(crate) detail: String,
+    pub(crate) raw: Raw,
 }
 
 /// The record's own bytes.
@@ -73,7 +83,7 @@ pub(crate) struct Sealed {
     /// How many rows.
     pub(crate) rows: u64,
     /// The records that cannot be used.
-    pub(crate) letters: Vec<Letter>,
+    pub(crate) letters: Vec<Bad>,
     /// Every row of the table up to this version is gone.
     pub(crate) truncate: Option<u64>,
     /// The record time of the first record.
@@ -147,7 +157,7 @@ impl Gathered {
             Outcome::Dead { refusal, key, value } => {
                 let raw = Raw { key, value };
                 spare = raw.weight();
-                Kind::Dead(Box::new(letter(source, (offset, time), refusal, raw)))
+                Kind::Dead(Box::new(letter((offset, time), refusal, raw)))
             }
         };
         let bad = matches!(kind, Kind::Dead(_));
@@ -163,9 +173,9 @@ impl Gathered {
         row::seal(&mut self.rows, 0, 0);
     }
 
-    fn row(&mut self, source: &Source, (offset, time): (i64, TimestampMs), version: u64, row: (Values, bool)) {
-        let row = CdcRow { values: row.0, version, deleted: row.1 };
-        row::cdc(&mut self.rows, source.ids, &row, &source.origin(offset, time));
+    fn row(&mut self, source: &Source, (offset, time): (i64, TimestampMs), version: u64, row: (CdcRow, bool)) {
+        let (row, deleted) = row;
+        row::cdc(&mut self.rows, source.ids, &row, version, deleted, &source.origin(offset, time));
         row::seal(&mut self.rows, 0, 0);
     }
 
@@ -202,7 +212,7 @@ impl Gathered {
                 Kind::Row => sealed.take(row),
                 Kind::Truncate(version) => sealed.truncate = sealed.truncate.max(Some(version)),
                 Kind::Dead(letter) => {
-                    self.weight = self.weight.saturating_sub(letter.weight());
+                    self.weight = self.weight.saturating_sub(letter.raw.weight());
                     sealed.letters.push(*letter);
                 }
                 Kind::Open(record) => {
@@ -215,7 +225,7 @@ impl Gathered {
                             open.row(source, (entry.offset, entry.time), cdc.version.packed(), row);
                             sealed.take(&open.rows);
                         }
-                        None => sealed.letters.push(unavailable(source, (entry.offset, entry.time), raw)),
+                        None => sealed.letters.push(unavailable((entry.offset, entry.time), raw)),
                     }
                 }
             }
@@ -228,7 +238,9 @@ impl Gathered {
 impl Sealed {
     fn take(&mut self, row: &[u8]) {
         self.body.extend_from_slice(row);
-        row::reseal(&mut self.body, self.range.first, self.range.last);
+        // Gathered rows end with a range of zeros, which is known only now.
+        self.body.truncate(self.body.len() - row::RANGE_BYTES);
+        row::seal(&mut self.body, unsigned(self.range.first), unsigned(self.range.last));
         self.rows += 1;
     }
 }
@@ -241,7 +253,8 @@ impl Raw {
 
 impl Source {
     fn origin(&self, offset: i64, time: TimestampMs) -> Origin<'_> {
-        Origin { cluster: &self.cluster, topic: &self.topic, partition: self.partition, offset, time }
+        let Self { cluster, epoch, topic, partition, .. } = self;
+        Origin { cluster, epoch: *epoch, topic, partition: *partition, offset: unsigned(offset), ts: time }
     }
 }
 
@@ -270,7 +283,7 @@ fn held(cdc: &Cdc, store: &Store) -> Result<Option<Held>> {
 
 /// The row a change makes at the center, and whether it is gone; `None` for what has no table there. Of a deleted row
 /// only the key is known.
-fn values(cdc: &Cdc, aside: &Aside, held: &Held) -> Option<(Values, bool)> {
+fn values(cdc: &Cdc, aside: &Aside, held: &Held) -> Option<(CdcRow, bool)> {
     let created_at = aside.created_at.or(held.created_at).unwrap_or_default();
     Some(match cdc.change {
         RowChange::Upsert(Row::Post { id, author, created_at: known, deleted }) => {
@@ -280,20 +293,20 @@ fn values(cdc: &Cdc, aside: &Aside, held: &Held) -> Option<(Values, bool)> {
                 Field::Unchanged => held.hidden.then_some(0),
             };
             let user_id = author.or(held.user).unwrap_or(Id(0));
-            (Values::Post { id, user_id, created_at: known.or(held.created_at).unwrap_or(created_at), deleted_at }, false)
+            (CdcRow::Post { id, user_id, created_at: known.or(held.created_at).unwrap_or(created_at), deleted_at }, false)
         }
         RowChange::Upsert(Row::Comment { id, post }) => {
             let (post_id, user_id) = (post.or(held.post).unwrap_or(Id(0)), aside.user.unwrap_or(Id(0)));
-            (Values::Comment { id, post_id, user_id, created_at }, false)
+            (CdcRow::Comment { id, post_id, user_id, created_at }, false)
         }
         RowChange::Upsert(Row::Follow { follower: follower_id, following: following_id }) => {
-            (Values::Follow { follower_id, following_id, created_at }, false)
+            (CdcRow::Follow { follower_id, following_id, created_at }, false)
         }
         RowChange::Upsert(Row::Like { user: user_id, post: post_id }) => {
-            (Values::Like { user_id, post_id, created_at }, false)
+            (CdcRow::Like { user_id, post_id, created_at }, false)
         }
         RowChange::Upsert(Row::Block { blocker: blocker_id, blocked: blocked_id }) => {
-            (Values::Block { blocker_id, blocked_id, created_at }, false)
+            (CdcRow::Block { blocker_id, blocked_id, created_at }, false)
         }
         RowChange::Delete(key) => (gone(key)?, true),
         RowChange::Upsert(Row::User { .. }) | RowChange::Truncate => return None,
@@ -301,38 +314,39 @@ fn values(cdc: &Cdc, aside: &Aside, held: &Held) -> Option<(Values, bool)> {
 }
 
 /// A row of which only the key is known.
-fn gone(key: RowKey) -> Option<Values> {
+fn gone(key: RowKey) -> Option<CdcRow> {
     let (none, created_at) = (Id(0), 0);
     Some(match key {
-        RowKey::Post(id) => Values::Post { id, user_id: none, created_at, deleted_at: None },
-        RowKey::Comment(id) => Values::Comment { id, post_id: none, user_id: none, created_at },
-        RowKey::Follow(follower_id, following_id) => Values::Follow { follower_id, following_id, created_at },
-        RowKey::Like(user_id, post_id) => Values::Like { user_id, post_id, created_at },
-        RowKey::Block(blocker_id, blocked_id) => Values::Block { blocker_id, blocked_id, created_at },
+        RowKey::Post(id) => CdcRow::Post { id, user_id: none, created_at, deleted_at: None },
+        RowKey::Comment(id) => CdcRow::Comment { id, post_id: none, user_id: none, created_at },
+        RowKey::Follow(follower_id, following_id) => CdcRow::Follow { follower_id, following_id, created_at },
+        RowKey::Like(user_id, post_id) => CdcRow::Like { user_id, post_id, created_at },
+        RowKey::Block(blocker_id, blocked_id) => CdcRow::Block { blocker_id, blocked_id, created_at },
         RowKey::User(_) => return None,
     })
 }
 
 fn letter(
-    source: &Source,
     (offset, time): (i64, TimestampMs),
     refusal: Refusal,
     raw: Raw,
-) -> Letter {
-    Letter {
-        topic: source.topic.clone(),
-        partition: source.partition,
+) -> Bad {
+    Bad {
         offset,
         time,
         reason: refusal.reason,
         detail: refusal.detail,
-        key: raw.key,
-        value: raw.value,
+        raw,
     }
 }
 
+/// Offsets are never negative.
+fn unsigned(offset: i64) -> u64 {
+    u64::try_from(offset).unwrap_or_default()
+}
+
 /// The store refused the record for the same reason.
-fn unavailable(source: &Source, at: (i64, TimestampMs), raw: Raw) -> Letter {
+fn unavailable(at: (i64, TimestampMs), raw: Raw) -> Bad {
     let detail = "the row leaves out a value that was never sent".to_owned();
-    letter(source, at, Refusal { reason: DeadReason::UnavailableValue, detail }, raw)
+    letter(at, Refusal { reason: DeadReason::UnavailableValue, detail }, raw)
 }

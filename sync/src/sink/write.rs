@@ -10,15 +10,17 @@ use edgefeed_storage::model::TopicPartition;
 use metrics::{counter, histogram};
 
 use super::board::Board;
-use super::gather::Sealed;
+use super::gather::{Bad, Sealed};
 use super::range::{Range, Scope};
 use super::retry::{Retry, Step};
 use crate::breaker::{Breaker, State};
-use crate::center::{Center, Encoded, Error, Table};
-use crate::dead_letters::DeadLetterTopic;
+use crate::center::{Center, Class, Encoded, Error, Table};
+use crate::dead_letters::{DeadLetterTopic, Letter};
 
 /// An insert that takes longer than this counts as slow for the breaker.
 const SLOW: Duration = Duration::from_secs(5);
+/// How long dead letters may take to be acknowledged; longer than the producer itself tries.
+const LETTERS_PATIENCE: Duration = Duration::from_secs(60);
 /// How often a closed door is tried.
 const BREAKER_LOOK: Duration = Duration::from_millis(100);
 
@@ -31,6 +33,7 @@ pub(crate) struct Writer {
     pub(crate) board: Arc<Board>,
     pub(crate) cluster: String,
     pub(crate) group: String,
+    pub(crate) node: String,
     pub(crate) done: Sender<Done>,
 }
 
@@ -69,7 +72,7 @@ impl Writer {
     /// Writes one range; tells when it is there, or says nothing when the partition was dropped meanwhile.
     pub(crate) async fn write(self: Arc<Self>, mut job: Job) {
         let letters = std::mem::take(&mut job.sealed.letters);
-        if !letters.is_empty() && !self.bury(&job, &letters).await {
+        if !letters.is_empty() && !self.bury(&job, letters).await {
             return;
         }
         let Some(crowded) = self.send(&mut job).await else { return };
@@ -80,15 +83,49 @@ impl Writer {
     }
 
     /// Brings bad records to their topic; `false` when the partition was dropped meanwhile.
-    async fn bury(&self, job: &Job, letters: &[crate::dead_letters::Letter]) -> bool {
-        let mut retry = Retry::default();
+    async fn bury(self: &Arc<Self>, job: &Job, letters: Vec<Bad>) -> bool {
+        let (mut retry, letters) = (Retry::default(), Arc::new(letters));
         loop {
-            let Err(error) = self.letters.send_all(letters).await else { return true };
-            self.board.stall(job.at, job.table, "dead_letter_topic", &error.to_string());
+            let (writer, letters) = (Arc::clone(self), Arc::clone(&letters));
+            let (topic, partition) = (job.topic.clone(), job.at.partition);
+            let sent = tokio::task::spawn_blocking(move || writer.send_letters(&topic, partition, &letters)).await;
+            let error = match sent {
+                Ok(Ok(())) => return true,
+                Ok(Err(error)) => error.to_string(),
+                Err(error) => error.to_string(),
+            };
+            self.board.stall(job.at, job.table, "dead_letter_topic", &error);
             if !self.pause(job, retry.wait()).await {
                 return false;
             }
         }
+    }
+
+    /// Sends dead letters and waits until all are acknowledged. Blocks.
+    fn send_letters(&self, topic: &str, partition: u32, letters: &[Bad]) -> crate::Result<()> {
+        let (tell, told) = crossbeam_channel::bounded(letters.len());
+        for bad in letters {
+            let letter = Letter {
+                topic,
+                partition,
+                offset: bad.offset,
+                time: bad.time,
+                key: bad.raw.key.as_deref(),
+                value: bad.raw.value.as_deref().unwrap_or_default(),
+                reason: bad.reason,
+                detail: &bad.detail,
+                node: &self.node,
+            };
+            let tell = tell.clone();
+            // There is room for every answer; the reader may have gone with the first failure.
+            self.letters.send_then(&letter, move |fate| drop(tell.try_send(fate)))?;
+        }
+        let deadline = Instant::now() + LETTERS_PATIENCE;
+        for _ in letters {
+            let left = deadline.saturating_duration_since(Instant::now());
+            told.recv_timeout(left).map_err(|_| crate::Error::FlushTimedOut)??;
+        }
+        Ok(())
     }
 
     /// Sends the rows until the center has them; whether it asked for larger inserts on the way. `None` when the
@@ -120,7 +157,7 @@ impl Writer {
                 Err(error) => error,
             };
             counter!("edgefeed_sink_retries_total").increment(1);
-            crowded |= error.is_crowded();
+            crowded |= error.wants_larger_inserts();
             let wait = match retry.after(error.class(), Instant::now()) {
                 Step::Again(wait) => {
                     tracing::warn!(table = job.table.name(), %token, "an insert failed and is tried again: {error}");
@@ -141,11 +178,10 @@ impl Writer {
     async fn attempt(
         &self,
         job: &Job,
-        rows: &Result<Encoded, Error>,
+        rows: &Encoded,
         token: &str,
         sent_before: &mut bool,
     ) -> Result<bool, Error> {
-        let rows = rows.as_ref().map_err(Error::again)?;
         let Some(permit) = self.breaker.acquire() else { return Ok(false) };
         // A probe is small: a hanging center must not take a whole insert, and its time, to be found out.
         if self.breaker.state() != State::Closed
@@ -164,7 +200,7 @@ impl Writer {
             Ok(()) if begun.elapsed() > SLOW => permit.slow(),
             // A center that answers is there, even when it refuses.
             Ok(()) => permit.success(),
-            Err(error) if error.is_answer() => permit.success(),
+            Err(error) if matches!(error, Error::Refused { code: Some(_), .. }) && error.class() != Class::Transient => permit.success(),
             Err(_) => permit.failure(),
         }
         outcome.map(|()| true)

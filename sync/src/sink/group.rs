@@ -15,7 +15,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 
-use super::range::Mark;
+use super::commit::Mark;
 use crate::client;
 use crate::config::Config;
 use crate::error::{Error, Result};

@@ -12,7 +12,8 @@ use edgefeed_storage::model::{TimestampMs, Topic, TopicPartition};
 
 use super::bad::BadRecords;
 use super::gather::{Gathered, Limit, Sealed, Source};
-use super::range::{Mark, Range};
+use super::commit::Mark;
+use super::range::Range;
 use crate::center::Table;
 use crate::error::Result;
 
@@ -43,6 +44,8 @@ pub(crate) struct Share {
     adopted: Option<i64>,
     /// Sealed, not yet known to be in the group.
     sealed: Option<Sealed>,
+    /// Whether the group knows the sealed range.
+    told: bool,
     /// Being written.
     writing: Option<(Range, TimestampMs)>,
     /// In the center, not yet known to the group.
@@ -80,8 +83,9 @@ impl Share {
             seen: begin.offset,
             dropped: Arc::default(),
             held: false,
-            adopted: begin.mark.through.filter(|last| *last >= begin.offset),
+            adopted: begin.mark.pending_through.filter(|last| *last >= begin.offset),
             sealed: None,
+            told: false,
             writing: None,
             acked: None,
             since: None,
@@ -161,19 +165,22 @@ impl Share {
         if self.broken_at.is_some() {
             return None;
         }
+        if self.since.is_some_and(|since| now.duration_since(since) >= self.flush.now) {
+            return self.gathered.cut(materialized, limit);
+        }
         let full = self.gathered.len() >= limit.rows || self.gathered.weight() >= limit.bytes;
-        let due = self.since.is_some_and(|since| now.duration_since(since) >= self.flush.now);
-        if full || due { self.gathered.cut(materialized, limit) } else { None }
+        // Not in small pieces behind a store that is behind.
+        full.then(|| self.gathered.cut(i64::MAX, limit)).flatten().filter(|last| *last < materialized)
     }
 
     /// What the group should be told now.
     pub(crate) fn to_commit(&self) -> Option<(TopicPartition, i64, Mark)> {
         let through = self.sealed.as_ref().filter(|_| self.adopted.is_none()).map(|sealed| sealed.range.last);
-        if self.acked.is_none() && through.is_none() {
+        if self.acked.is_none() && (through.is_none() || self.told) {
             return None;
         }
         let offset = self.acked.map_or(self.committed, |last| last + 1);
-        Some((self.at, offset, Mark { through, epoch: self.source.epoch }))
+        Some((self.at, offset, Mark { pending_through: through, epoch: self.source.epoch }))
     }
 
     /// The group knows what [`Share::to_commit`] said.
@@ -183,13 +190,29 @@ impl Share {
         }
     }
 
-    /// The range that may go out now, and whether it may have been sent before. To be asked only when the group knows
-    /// everything that [`Share::to_commit`] says.
+    /// The group knows the sealed range.
+    pub(crate) fn told(&mut self) {
+        self.told = self.sealed.is_some();
+    }
+
+    /// What the group should be told before this node leaves: what is acknowledged, and no new range.
+    pub(crate) fn to_acknowledge(&self) -> Option<(TopicPartition, i64, Mark)> {
+        let last = self.acked?;
+        Some((self.at, last + 1, Mark { pending_through: None, epoch: self.source.epoch }))
+    }
+
+    /// Whether records are needed whatever is held already: a range that was begun must be read to its end.
+    pub(crate) fn wants_more(&self) -> bool {
+        self.adopted.is_some_and(|last| self.seen <= last)
+    }
+
+    /// The range that may go out now, and whether it may have been sent before. None goes out before the group knows it.
     pub(crate) fn launch(&mut self) -> Option<(Sealed, bool)> {
-        if self.acked.is_some() {
+        if self.acked.is_some() || !(self.told || self.adopted.is_some()) {
             return None;
         }
         let sealed = self.sealed.take()?;
+        self.told = false;
         self.writing = Some((sealed.range, sealed.oldest));
         Some((sealed, self.adopted.take().is_some()))
     }

@@ -23,7 +23,8 @@ impl Names {
         self.0.iter().find(|(_, known)| known == name).map(|(topic, _)| *topic)
     }
 
-    fn name(&self, topic: Topic) -> Option<&str> {
+    /// The Kafka name of a followed topic.
+    pub(crate) fn name(&self, topic: Topic) -> Option<&str> {
         self.0.iter().find(|(known, _)| *known == topic).map(|(_, name)| name.as_str())
     }
 

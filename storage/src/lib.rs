@@ -14,6 +14,7 @@ mod apply;
 pub mod bare;
 mod config;
 mod counters;
+mod dead_letters;
 mod dedup;
 mod engine;
 mod error;
@@ -34,6 +35,7 @@ mod viewer;
 
 pub use config::Config;
 pub use counters::{Partial, RowCounts};
+pub use dead_letters::{LetterFilter, LetterLine, LetterPlace};
 pub use error::{Result, StoreError};
 pub use format::FORMAT;
 pub use hot::{AuthorNo, PostFacts, PostNo};

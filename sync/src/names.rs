@@ -23,7 +23,7 @@ impl Names {
         self.0.iter().find(|(_, known)| known == name).map(|(topic, _)| *topic)
     }
 
-    /// The Kafka name of a topic.
+    /// The Kafka name of a followed topic.
     pub(crate) fn name(&self, topic: Topic) -> Option<&str> {
         self.0.iter().find(|(known, _)| *known == topic).map(|(_, name)| name.as_str())
     }

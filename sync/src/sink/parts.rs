@@ -19,7 +19,7 @@ use super::gather::Source;
 use super::group::{Committed, Seat};
 use super::plan::{Latest, plan};
 use super::share::{Flush, Share};
-use super::status::{PartitionStatus, Resume, ResumeError, Resumed, SinkStatus};
+use super::status::{From, PartitionStatus, Resume, ResumeError, Resumed, SinkStatus};
 use crate::Clock;
 use crate::center::{Center, Class, Table};
 use crate::decode::Decode;
@@ -74,7 +74,11 @@ impl Parts {
 
     /// Up to which offset somebody has accepted bad records.
     pub(crate) fn accepted(&self, at: TopicPartition) -> i64 {
-        self.store.accepted_bad_through(at).unwrap_or(-1)
+        let accepted = self.store.accepted_bad_through(at).unwrap_or_else(|error| {
+            tracing::warn!("what was accepted of bad records cannot be read: {error}");
+            None
+        });
+        accepted.unwrap_or(-1)
     }
 
     /// Looks where to begin in these partitions.
@@ -153,6 +157,10 @@ impl Parts {
         order: &Resume,
         waiting: &[(TopicPartition, Refused)],
     ) -> Result<Vec<Resumed>, ResumeError> {
+        if order.from != From::Center && !order.accept_reset {
+            let why = "reading the log anew may count records twice: add --accept-reset, or resume --from center";
+            return Err(ResumeError::Order(why.to_owned()));
+        }
         let asked_for = |at: &TopicPartition| {
             let name = self.names.name(at.topic);
             order.only.as_ref().is_none_or(|(topic, partition)| {

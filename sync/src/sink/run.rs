@@ -234,8 +234,7 @@ impl<'a> Run<'a> {
     fn seal(&mut self) -> Result<()> {
         let (limit, now) = (self.limit(), Instant::now());
         for share in self.shares.values_mut() {
-            let accepted = self.parts.accepted(share.at);
-            if let Some(offset) = share.broken(accepted) {
+            if let Some(offset) = share.broken() {
                 let detail = format!("of the last 10000 records most are bad, at offset {offset}");
                 self.parts.stall(share.at, "bad_records", &detail);
             }
@@ -318,6 +317,9 @@ impl<'a> Run<'a> {
             return;
         }
         self.next_tell = Instant::now() + TELL_EVERY;
+        for share in self.shares.values_mut() {
+            share.accepted = self.parts.accepted(share.at);
+        }
         self.parts.tell(&self.shares, &self.waiting);
     }
 
@@ -351,5 +353,5 @@ fn take(parts: &Parts, share: &mut Share, message: &rdkafka::message::BorrowedMe
     let read = decode::decode_whole(share.topic(), offset, time, key, value, &parts.decode, now_ms);
     let raw = || Raw { key: key.map(<[u8]>::to_vec), value: value.map(<[u8]>::to_vec) };
     let bad = share.gathered.push(&share.source, (offset, time), read, raw);
-    share.took(offset, bad, parts.accepted(share.at), Instant::now());
+    share.took(offset, bad, Instant::now());
 }

@@ -38,6 +38,8 @@ pub(crate) struct Share {
     pub(crate) seen: i64,
     /// Set when the partition is no longer this node's.
     pub(crate) dropped: Arc<AtomicBool>,
+    /// Up to this offset somebody has accepted bad records.
+    pub(crate) accepted: i64,
     /// Whether fetching is paused.
     pub(crate) held: bool,
     /// The last offset of a range that may have been sent before.
@@ -82,6 +84,7 @@ impl Share {
             committed: begin.offset,
             seen: begin.offset,
             dropped: Arc::default(),
+            accepted: -1,
             held: false,
             adopted: begin.mark.pending_through.filter(|last| *last >= begin.offset),
             sealed: None,
@@ -106,11 +109,11 @@ impl Share {
     }
 
     /// Notes a record that was gathered at `now`.
-    pub(crate) fn took(&mut self, offset: i64, bad: bool, accepted_through: i64, now: Instant) {
+    pub(crate) fn took(&mut self, offset: i64, bad: bool, now: Instant) {
         self.seen = self.seen.max(offset + 1);
         self.since.get_or_insert(now);
         // What was written ahead is written; what somebody accepted is no news.
-        let settled = self.adopted.is_some_and(|last| offset <= last) || offset <= accepted_through;
+        let settled = self.adopted.is_some_and(|last| offset <= last) || offset <= self.accepted;
         if !settled && self.broken_at.is_none() && self.bad.note(bad) {
             self.broken_at = Some(offset);
         }
@@ -122,8 +125,8 @@ impl Share {
     }
 
     /// Where most records were found bad, unless that was accepted.
-    pub(crate) fn broken(&mut self, accepted_through: i64) -> Option<i64> {
-        if self.broken_at.is_some_and(|offset| offset <= accepted_through) {
+    pub(crate) fn broken(&mut self) -> Option<i64> {
+        if self.broken_at.is_some_and(|offset| offset <= self.accepted) {
             self.broken_at = None;
             self.bad.forget();
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Sender, TrySendError};
 use edgefeed_storage::model::TopicPartition;
 use metrics::{counter, histogram};
 
@@ -21,6 +21,8 @@ use crate::dead_letters::{DeadLetterTopic, Letter};
 const SLOW: Duration = Duration::from_secs(5);
 /// How long dead letters may take to be acknowledged; longer than the producer itself tries.
 const LETTERS_PATIENCE: Duration = Duration::from_secs(60);
+/// How soon a thread that is busy is told again.
+const DONE_LOOK: Duration = Duration::from_millis(5);
 /// How often a closed door is tried.
 const BREAKER_LOOK: Duration = Duration::from_millis(100);
 
@@ -78,8 +80,12 @@ impl Writer {
         let Some(crowded) = self.send(&mut job).await else { return };
         self.board.clear(job.at);
         counter!("edgefeed_sink_rows_total", "table" => job.table.name()).increment(job.sealed.rows);
+        let mut done = Done { at: job.at, turn: job.turn, range: job.sealed.range, crowded };
         // Nobody takes it any more when the sink has stopped: the next owner sends the range again.
-        drop(self.done.send(Done { at: job.at, turn: job.turn, range: job.sealed.range, crowded }));
+        while let Err(TrySendError::Full(back)) = self.done.try_send(done) {
+            tokio::time::sleep(DONE_LOOK).await;
+            done = back;
+        }
     }
 
     /// Brings bad records to their topic; `false` when the partition was dropped meanwhile.

@@ -182,7 +182,7 @@ fn upsert(found: &Found<'_>, context: Context<'_>) -> Result<RowChange, Refusal>
         }
         key => key,
     }?;
-    let unit = |column| found.schema.and_then(|schema| unit_of(schema.get(), column));
+    let unit = |column: &str| found.schema.and_then(|schema| unit_of(schema.get(), column));
     if let Some(tray) = context.tray {
         columns.aside(ids, unit, &mut tray.borrow_mut());
     }

@@ -37,7 +37,10 @@ pub(crate) fn begin(known: Known) -> Result<Begin, Refused> {
             let held = latest.max_offset;
             return refuse(
                 "no_commit",
-                format!("the group has no offset, and the center holds rows up to offset {held} of epoch {}", latest.epoch),
+                format!(
+                    "the group has no offset, and the center holds rows up to offset {held} of epoch {}",
+                    latest.epoch
+                ),
             );
         }
         (None, None) => Begin { offset: log.start, mark: Mark { pending_through: None, epoch: 0 } },

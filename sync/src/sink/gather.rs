@@ -198,8 +198,7 @@ impl Gathered {
     /// Takes everything up to the end of `range` out. `marks` are the offsets of repeats, ascending: those make no row.
     pub(crate) fn seal(&mut self, range: Range, marks: &[i64], source: &Source, store: &Store) -> Result<Sealed> {
         let oldest = self.oldest().unwrap_or_default();
-        let mut sealed =
-            Sealed { range, body: Vec::new(), rows: 0, letters: Vec::new(), truncate: None, oldest };
+        let mut sealed = Sealed { range, body: Vec::new(), rows: 0, letters: Vec::new(), truncate: None, oldest };
         let mut taken = 0;
         let mut open = Gathered::default();
         while let Some(entry) = self.entries.pop_front_if(|entry| entry.offset <= range.last) {
@@ -274,9 +273,9 @@ fn held(cdc: &Cdc, store: &Store) -> Result<Option<Held>> {
             let (user, created_at) = row.author?;
             Some(Held { user: Some(user), created_at: Some(created_at), hidden: row.hidden, post: None })
         }),
-        RowChange::Upsert(Row::Comment { id, .. }) => store
-            .comment_row(id)?
-            .and_then(|row| Some(Held { post: Some(row.post?), ..Held::default() })),
+        RowChange::Upsert(Row::Comment { id, .. }) => {
+            store.comment_row(id)?.and_then(|row| Some(Held { post: Some(row.post?), ..Held::default() }))
+        }
         _ => Some(Held::default()),
     })
 }
@@ -293,7 +292,10 @@ fn values(cdc: &Cdc, aside: &Aside, held: &Held) -> Option<(CdcRow, bool)> {
                 Field::Unchanged => held.hidden.then_some(0),
             };
             let user_id = author.or(held.user).unwrap_or(Id(0));
-            (CdcRow::Post { id, user_id, created_at: known.or(held.created_at).unwrap_or(created_at), deleted_at }, false)
+            (
+                CdcRow::Post { id, user_id, created_at: known.or(held.created_at).unwrap_or(created_at), deleted_at },
+                false,
+            )
         }
         RowChange::Upsert(Row::Comment { id, post }) => {
             let (post_id, user_id) = (post.or(held.post).unwrap_or(Id(0)), aside.user.unwrap_or(Id(0)));
@@ -326,18 +328,8 @@ fn gone(key: RowKey) -> Option<CdcRow> {
     })
 }
 
-fn letter(
-    (offset, time): (i64, TimestampMs),
-    refusal: Refusal,
-    raw: Raw,
-) -> Bad {
-    Bad {
-        offset,
-        time,
-        reason: refusal.reason,
-        detail: refusal.detail,
-        raw,
-    }
+fn letter((offset, time): (i64, TimestampMs), refusal: Refusal, raw: Raw) -> Bad {
+    Bad { offset, time, reason: refusal.reason, detail: refusal.detail, raw }
 }
 
 /// Offsets are never negative.

@@ -97,12 +97,7 @@ pub(crate) struct Seat {
 impl Seat {
     /// Joins the group. Speaks to no broker yet. With an `instance` the broker keeps this member's partitions for it
     /// over a restart.
-    pub(crate) fn take(
-        kafka: &Config,
-        sink: &super::Config,
-        names: &Names,
-        instance: Option<&str>,
-    ) -> Result<Self> {
+    pub(crate) fn take(kafka: &Config, sink: &super::Config, names: &Names, instance: Option<&str>) -> Result<Self> {
         let context = Context { names: names.clone(), changes: Mutex::default(), ends: Mutex::default() };
         let mut settings = settings(kafka, sink);
         if let Some(instance) = instance {

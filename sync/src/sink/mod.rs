@@ -35,7 +35,7 @@ use tokio::runtime::Handle;
 
 use crate::Clock;
 use crate::breaker::Breaker;
-use crate::center::{Center, Table};
+use crate::center::{Center, Complaint, Table};
 use crate::dead_letters::DeadLetterTopic;
 use crate::error::{Error, Result};
 use crate::lag::Lag;
@@ -253,7 +253,7 @@ fn tables_are_ours(parts: &Parts) -> bool {
         let at = edgefeed_storage::model::TopicPartition { topic, partition: 0 };
         let own: Vec<String> = complaints
             .iter()
-            .filter(|complaint| Table::of(topic).is_some_and(|table| complaint.concerns(table)))
+            .filter(|complaint| Table::of(topic) == Some(concerned(complaint)))
             .map(ToString::to_string)
             .collect();
         if own.is_empty() { parts.board.clear(at) } else { parts.stall(at, "preflight", &own.join("; ")) }
@@ -263,6 +263,11 @@ fn tables_are_ours(parts: &Parts) -> bool {
     }
     rest(parts, AGAIN);
     false
+}
+
+/// The table whose rows a complaint holds up: what is not a table of changes feeds on `events`.
+fn concerned(complaint: &Complaint) -> Table {
+    Table::ALL.into_iter().find(|table| table.name() == complaint.table).unwrap_or(Table::Events)
 }
 
 fn rest(parts: &Parts, time: Duration) {

@@ -142,7 +142,12 @@ impl Parts {
         let Some(table) = Table::of(at.topic) else { return Ok(None) };
         let asked = self.center.latest_range(&self.cluster, topic, at.partition, table);
         match self.runtime.block_on(asked) {
-            Ok(latest) => Ok(latest),
+            Ok(latest) => Ok(latest.map(|latest| Latest {
+                epoch: latest.epoch,
+                max_offset: signed(latest.max_offset),
+                range_first: signed(latest.range_first),
+                range_last: signed(latest.range_last),
+            })),
             Err(error) => Err(match error.class() {
                 Class::Systemic(reason) => Asked::Refused(Refused { reason, detail: error.to_string() }),
                 _ => Asked::Later(error.to_string()),
@@ -163,9 +168,10 @@ impl Parts {
         }
         let asked_for = |at: &TopicPartition| {
             let name = self.names.name(at.topic);
-            order.only.as_ref().is_none_or(|(topic, partition)| {
-                (Some(topic.as_str()), *partition) == (name, at.partition)
-            })
+            order
+                .only
+                .as_ref()
+                .is_none_or(|(topic, partition)| (Some(topic.as_str()), *partition) == (name, at.partition))
         };
         let partitions: Vec<_> = waiting.iter().map(|(at, _)| *at).filter(asked_for).collect();
         if partitions.is_empty() {
@@ -251,7 +257,11 @@ impl Parts {
 
     /// This node's share as last told.
     pub(crate) fn status(&self) -> SinkStatus {
-        SinkStatus { group: self.sink.group.clone(), cluster: self.cluster.clone(), partitions: self.statuses().clone() }
+        SinkStatus {
+            group: self.sink.group.clone(),
+            cluster: self.cluster.clone(),
+            partitions: self.statuses().clone(),
+        }
     }
 
     fn statuses(&self) -> MutexGuard<'_, Vec<PartitionStatus>> {
@@ -263,4 +273,9 @@ impl Parts {
 enum Asked {
     Later(String),
     Refused(Refused),
+}
+
+/// Offsets are never beyond `i64`.
+fn signed(offset: u64) -> i64 {
+    i64::try_from(offset).unwrap_or(i64::MAX)
 }

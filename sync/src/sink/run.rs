@@ -13,10 +13,10 @@ use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
 
+use super::begin::Refused;
 use super::gather::{Limit, Raw};
 use super::group::{Change, Committed, Seat};
-use super::parts::Parts;
-use super::plan::{Begun, Refused};
+use super::parts::{Begun, Parts};
 use super::share::Share;
 use super::status::{Resume, ResumeError, Resumed};
 use super::write::{Done, Job, Writer};
@@ -328,8 +328,7 @@ impl<'a> Run<'a> {
         let deadline = Instant::now() + self.parts.stop_patience;
         while Instant::now() < deadline && !self.shares.values().all(Share::is_quiet) {
             self.take_done();
-            let commits: Vec<_> =
-                self.shares.values().filter_map(Share::to_acknowledge).collect();
+            let commits: Vec<_> = self.shares.values().filter_map(Share::to_acknowledge).collect();
             if !commits.is_empty() {
                 for (at, fate) in self.seat.commit(&commits) {
                     if let Some(share) = self.shares.get_mut(&at).filter(|_| fate == Committed::Yes) {

@@ -11,8 +11,8 @@ use edgefeed_storage::Store;
 use edgefeed_storage::model::{TimestampMs, Topic, TopicPartition};
 
 use super::bad::BadRecords;
-use super::gather::{Gathered, Limit, Sealed, Source};
 use super::commit::Mark;
+use super::gather::{Gathered, Limit, Sealed, Source};
 use super::range::Range;
 use crate::center::Table;
 use crate::error::Result;

@@ -181,13 +181,7 @@ impl Writer {
     }
 
     /// One attempt; `Ok(false)` when the breaker does not let it.
-    async fn attempt(
-        &self,
-        job: &Job,
-        rows: &Encoded,
-        token: &str,
-        sent_before: &mut bool,
-    ) -> Result<bool, Error> {
+    async fn attempt(&self, job: &Job, rows: &Encoded, token: &str, sent_before: &mut bool) -> Result<bool, Error> {
         let Some(permit) = self.breaker.acquire() else { return Ok(false) };
         // A probe is small: a hanging center must not take a whole insert, and its time, to be found out.
         if self.breaker.state() != State::Closed
@@ -206,7 +200,11 @@ impl Writer {
             Ok(()) if begun.elapsed() > SLOW => permit.slow(),
             // A center that answers is there, even when it refuses.
             Ok(()) => permit.success(),
-            Err(error) if matches!(error, Error::Refused { code: Some(_), .. }) && error.class() != Class::Transient => permit.success(),
+            Err(error)
+                if matches!(error, Error::Refused { code: Some(_), .. }) && error.class() != Class::Transient =>
+            {
+                permit.success();
+            }
             Err(_) => permit.failure(),
         }
         outcome.map(|()| true)

@@ -8,7 +8,7 @@ use crate::model::{Day, Hour, Id, IdKind, TimestampMs, TopicPartition};
 /// A column family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Family {
-    /// name → small records about the store itself (row version marks). For ever.
+    /// name → small records about the store itself (row version marks, the last contact). For ever.
     Meta,
     /// topic:u8 partition:u32 → `Position`. For ever.
     Offsets,

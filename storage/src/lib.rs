@@ -13,6 +13,7 @@ mod apply;
 #[doc(hidden)]
 pub mod bare;
 mod config;
+mod contact;
 mod counters;
 mod dead_letters;
 mod dedup;
@@ -34,6 +35,7 @@ mod view;
 mod viewer;
 
 pub use config::Config;
+pub use contact::Contact;
 pub use counters::{Partial, RowCounts};
 pub use dead_letters::{LetterFilter, LetterLine, LetterPlace};
 pub use error::{Result, StoreError};

@@ -68,10 +68,14 @@ impl Store {
 mod tests {
     use std::path::Path;
 
+    use rocksdb::DB;
+
     use super::*;
     use crate::model::{
         Action, Change, Counters, DAY_MS, Event, IdKind, Outcome, Record, Topic, TopicPartition, day_of,
     };
+    use crate::options::{self, Budget};
+    use crate::retention::{Clock, Retention};
     use crate::{Config, OpenOptions};
 
     const NOW: TimestampMs = 1_795_376_817_860;
@@ -228,11 +232,10 @@ mod tests {
         store.apply(&[view_of(0, 5, NOW, 20)], NOW).unwrap();
         drop(store);
         {
+            let (budget, cache) = (Budget::of(&Config::default()), rocksdb::Cache::new_lru_cache(1 << 20));
+            let families = options::families(&budget, &cache, Retention { tombstones_ms: 0 }, &Clock::default());
             let path = dir.path().join("store/db");
-            let mut options = rocksdb::Options::default();
-            options.set_allow_mmap_reads(false);
-            let names = rocksdb::DB::list_cf(&options, &path).unwrap();
-            let db = rocksdb::DB::open_cf(&options, &path, names).unwrap();
+            let mut db = DB::open_cf_descriptors(&options::database(&budget, &cache), path, families).unwrap();
             db.drop_cf(Family::History.name()).unwrap();
             db.drop_cf(Family::HistoryOf.name()).unwrap();
             db.delete_cf(db.cf_handle(Family::Meta.name()).unwrap(), crate::key::begin(0)).unwrap();

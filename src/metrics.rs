@@ -18,6 +18,7 @@ pub fn describe() {
         Unit::Seconds,
         "Time to gather, filter, score and place the candidates of one feed."
     );
+    crate::affinity::describe_metrics();
     describe_gauge!("edgefeed_store_size_bytes", Unit::Bytes, "Size of the store on disk, by column family.");
     describe_gauge!("edgefeed_store_memory_bytes", Unit::Bytes, "Memory the store holds, by purpose.");
     describe_histogram!(

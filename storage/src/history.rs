@@ -47,11 +47,7 @@ impl Store {
         for (key, sums) in wanted {
             batch.put_cf(family, key, sums);
         }
-        batch.put_cf(
-            self.engine.cf(Family::HistoryOf)?,
-            self.keys.one(user),
-            value::encode(Family::HistoryOf, &base)?,
-        );
+        batch.put_cf(self.engine.cf(Family::HistoryOf)?, self.keys.one(user), value::encode(Family::HistoryOf, &base)?);
         self.engine.write(batch)?;
         self.viewers.changed(user);
         Ok(())

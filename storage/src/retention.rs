@@ -114,9 +114,8 @@ mod tests {
         let day = |back: u16| keys.history(Id(1), Id(2), day_of(NOW) - back);
         assert!(!goes(Family::History, day(97).as_ref(), &[]));
         assert!(goes(Family::History, day(98).as_ref(), &[]));
-        let base = |days: i64| {
-            value::encode(Family::HistoryOf, &Base { as_of_ms: NOW - days * DAY_MS, rows: 0 }).unwrap()
-        };
+        let base =
+            |days: i64| value::encode(Family::HistoryOf, &Base { as_of_ms: NOW - days * DAY_MS, rows: 0 }).unwrap();
         assert!(!goes(Family::HistoryOf, &[], &base(97)));
         assert!(goes(Family::HistoryOf, &[], &base(98)));
         let seen = |ago: i64| counters::encode(&Latest(NOW - ago));

@@ -19,6 +19,7 @@ pub fn describe() {
         "Time to gather, filter, score and place the candidates of one feed."
     );
     describe_counter!("edgefeed_fallback_total", "Pages that PostgreSQL listed, by why it was asked.");
+    crate::affinity::describe_metrics();
     describe_gauge!("edgefeed_store_size_bytes", Unit::Bytes, "Size of the store on disk, by column family.");
     describe_gauge!("edgefeed_store_memory_bytes", Unit::Bytes, "Memory the store holds, by purpose.");
     describe_histogram!(

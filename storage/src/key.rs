@@ -8,8 +8,8 @@ use crate::model::{Day, Hour, Id, IdKind, TimestampMs, Topic, TopicPartition};
 /// A column family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Family {
-    /// name → small records about the store itself (row version marks, the last contact, up to where bad records are
-    /// accepted). For ever.
+    /// name → small records about the store itself (row version marks, the last contact, where own history begins, up
+    /// to where bad records are accepted). For ever.
     Meta,
     /// topic:u8 partition:u32 → `Position`. For ever.
     Offsets,
@@ -41,6 +41,10 @@ pub enum Family {
     PostHours,
     /// user:id author:id arrival_day:u16 day:u16 → `Partial` (merge: sum, max of the last time). 97 days by `day`.
     UserAuthorDays,
+    /// user:id author:id day:u16 → `Partial`, from the center: what came before this node's own log. 97 days by `day`.
+    History,
+    /// user:id → `Base`: when the above was taken, and how many rows it has. 97 days by that time.
+    HistoryOf,
     /// partition:u32 hour:u32 event_id:16 → offset:i64 of the first. Hours of the partition's own record time.
     Dedup,
     /// topic:u8 partition:u32 offset:i64 → nothing: a repeat the node dropped. Until the log no longer holds it.
@@ -51,7 +55,7 @@ pub enum Family {
 
 impl Family {
     /// Every column family of a store.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::Meta,
         Self::Offsets,
         Self::Posts,
@@ -68,6 +72,8 @@ impl Family {
         Self::PostCounts,
         Self::PostHours,
         Self::UserAuthorDays,
+        Self::History,
+        Self::HistoryOf,
         Self::Dedup,
         Self::Marks,
         Self::DeadLetters,
@@ -92,6 +98,8 @@ impl Family {
             Self::PostCounts => "post_counts",
             Self::PostHours => "post_hours",
             Self::UserAuthorDays => "user_author_days",
+            Self::History => "history",
+            Self::HistoryOf => "history_of",
             Self::Dedup => "dedup",
             Self::Marks => "marks",
             Self::DeadLetters => "dead_letters",
@@ -156,7 +164,7 @@ impl AsRef<[u8]> for Key {
 pub struct Keys(pub IdKind);
 
 impl Keys {
-    /// One id: `Posts`, `Comments`, `Users`, `PostCounts`, and the prefix of every family led by an id.
+    /// One id: `Posts`, `Comments`, `Users`, `PostCounts`, `HistoryOf`, and the prefix of every family led by an id.
     pub fn one(self, id: Id) -> Key {
         Key::new().id(self.0, id)
     }
@@ -179,6 +187,11 @@ impl Keys {
     /// `UserAuthorDays`.
     pub fn user_author_day(self, user: Id, author: Id, arrival: Day, day: Day) -> Key {
         self.two(user, author).push(&arrival.to_be_bytes()).push(&day.to_be_bytes())
+    }
+
+    /// `History`.
+    pub fn history(self, user: Id, author: Id, day: Day) -> Key {
+        self.two(user, author).push(&day.to_be_bytes())
     }
 
     /// Splits a key led by `N` ids into those ids and the rest; `None` when it is too short.
@@ -253,6 +266,21 @@ pub fn meta_of(name: &str, at: TopicPartition) -> Key {
     Key::new().push(name.as_bytes()).push(partition(at).as_ref())
 }
 
+/// `Meta`: where this node's own history begins in a partition of `events`.
+pub fn begin(partition: u32) -> Key {
+    begins().push(&partition.to_be_bytes())
+}
+
+/// The prefix of every [`begin`].
+pub fn begins() -> Key {
+    Key::new().push(b"begin")
+}
+
+/// Reads a [`begin`] key: its partition.
+pub fn split_begin(key: &[u8]) -> Option<u32> {
+    Some(u32::from_be_bytes(*key.strip_prefix(b"begin")?.first_chunk::<4>()?))
+}
+
 /// A signed time as an unsigned number of the same order.
 const fn ordered(time: TimestampMs) -> u64 {
     time.cast_unsigned() ^ (1 << 63)
@@ -316,6 +344,15 @@ mod tests {
         fn dedup_keys_come_back(partition: u32, bucket: u32, id: u128) {
             prop_assert_eq!(split_dedup(dedup(partition, bucket, id).as_ref()), Some((partition, bucket, id)));
         }
+    }
+
+    #[test]
+    fn history_and_begin_keys_come_back() {
+        let key = Keys(IdKind::Uuid).history(Id(1), Id(u128::MAX), 9);
+        let (ids, rest) = Keys(IdKind::Uuid).split::<2>(key.as_ref()).unwrap();
+        assert_eq!((ids, rest), ([Id(1), Id(u128::MAX)], &[0, 9][..]));
+        assert_eq!(split_begin(begin(7).as_ref()), Some(7));
+        assert_eq!(split_begin(meta("versions", 2).as_ref()), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::apply::Writer;
 use crate::config::Config;
@@ -35,6 +35,8 @@ pub struct Store {
     pub(crate) clock: Clock,
     pub(crate) hot: RwLock<Hot>,
     pub(crate) viewers: Viewers,
+    /// Held while a reader's base is replaced; never together with another lock.
+    pub(crate) history: Mutex<()>,
     /// Write-locked while a batch is applied, read-locked while the projection is filled from the store.
     pub(crate) writer: RwLock<Writer>,
 }
@@ -60,6 +62,7 @@ impl Store {
             clock,
             hot: RwLock::new(Hot::new(budget.hot_bytes, 0)),
             viewers: Viewers::new(budget.viewer_bytes),
+            history: Mutex::new(()),
             writer: RwLock::new(writer),
         })
     }

@@ -104,6 +104,24 @@ pub(crate) struct VersionMark {
     pub floor: u64,
 }
 
+/// Where this node's own history begins in a partition of `events`: everything below is the center's to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Begin {
+    /// The first offset applied; of a partition found empty, the offset its first record will have at least.
+    pub offset: i64,
+    /// Kafka's time of that record, at most 5 min ahead of this node's clock; `None` while there was none.
+    pub time: Option<TimestampMs>,
+}
+
+/// How the center's part of a reader's history was last taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Base {
+    /// When the center was asked.
+    pub as_of_ms: TimestampMs,
+    /// How many rows it had: 0 when everything known of the reader came to this node itself.
+    pub rows: u32,
+}
+
 /// A record that could not be used, kept whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {

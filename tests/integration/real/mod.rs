@@ -18,7 +18,7 @@ mod partitions;
 mod place;
 mod reader;
 mod scores;
-mod stack;
+pub(crate) mod stack;
 mod steps;
 mod town;
 mod whole_feeds;

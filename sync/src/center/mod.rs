@@ -20,7 +20,7 @@ mod shape;
 mod tables;
 
 pub use client::Center;
-pub use codes::{AUTH, PREFLIGHT, SCHEMA};
+pub use codes::{AUTH, PREFLIGHT, SCHEMA, known_codes};
 pub use config::Config;
 pub use error::{Class, Error, Result};
 pub use insert::Encoded;

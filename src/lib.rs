@@ -19,6 +19,7 @@ pub mod fallback;
 pub mod feed;
 pub mod http;
 pub mod metrics;
+pub mod migrate;
 pub mod node;
 pub mod problem;
 pub mod ranking;

@@ -23,6 +23,8 @@ pub(super) enum Verb {
     Demo(DemoArgs),
     /// Check a configuration and name the source of each value
     Check(CheckArgs),
+    /// Make the tables of ClickHouse and PostgreSQL, each statement once
+    Migrate(MigrateArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Print the version
@@ -53,6 +55,33 @@ pub(super) struct CheckArgs {
     /// How to print
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MigrateArgs {
+    /// Whose tables; without it, of all that are configured
+    #[arg(value_enum)]
+    pub(super) target: Option<MigrateTarget>,
+    #[command(flatten)]
+    pub(super) sources: Sources,
+    /// ClickHouse: make replicated tables on every server of this cluster
+    #[arg(long, value_name = "NAME")]
+    pub(super) cluster: Option<String>,
+    /// Print the statements and change nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+}
+
+/// What has tables to make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum MigrateTarget {
+    /// The center
+    Clickhouse,
+    /// The application's database
+    Postgres,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ mod check;
 mod completions;
 mod demo;
 mod log;
+mod migrate;
 mod out;
 mod serve;
 mod version;
@@ -41,6 +42,7 @@ fn verb(verb: Verb) -> Result<(), Failure> {
         Verb::Serve(sources) => serve::run(sources),
         Verb::Demo(args) => demo::run(args),
         Verb::Check(args) => check::run(args),
+        Verb::Migrate(args) => migrate::run(args),
         Verb::Completions(args) => completions::run(&args),
         Verb::Version(args) => version::run(&args),
     }

@@ -24,6 +24,9 @@ fn every_verb_is_read() {
         "edgefeed demo",
         "edgefeed demo --users 50 --posts 100 --rate 10 --port 0 --admin-port 0 --seconds 5 --data-dir d --seed 9",
         "edgefeed check --config x --output json",
+        "edgefeed migrate --config x",
+        "edgefeed migrate clickhouse --cluster main --dry-run --output json",
+        "edgefeed migrate postgres",
         "edgefeed completions bash",
         "edgefeed version --output json",
     ] {
@@ -39,6 +42,7 @@ fn a_usage_error_is_2_and_help_is_0() {
         "edgefeed demo --users 0",
         "edgefeed check --set x=1",
         "edgefeed check --set http.listen",
+        "edgefeed migrate mysql",
         "edgefeed completions tcl",
         "edgefeed",
     ] {

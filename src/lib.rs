@@ -12,6 +12,7 @@ pub mod auth;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod cursor;
 pub mod demo;
 pub mod failure;
 pub mod fallback;

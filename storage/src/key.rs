@@ -8,7 +8,8 @@ use crate::model::{Day, Hour, Id, IdKind, TimestampMs, TopicPartition};
 /// A column family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Family {
-    /// name → small records about the store itself (row version marks, where own history begins). For ever.
+    /// name → small records about the store itself (row version marks, the last contact, where own history begins). For
+    /// ever.
     Meta,
     /// topic:u8 partition:u32 → `Position`. For ever.
     Offsets,

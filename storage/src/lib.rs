@@ -13,6 +13,7 @@ mod apply;
 #[doc(hidden)]
 pub mod bare;
 mod config;
+mod contact;
 mod counters;
 mod dedup;
 mod engine;
@@ -33,6 +34,7 @@ mod view;
 mod viewer;
 
 pub use config::Config;
+pub use contact::Contact;
 pub use counters::{Partial, RowCounts};
 pub use error::{Result, StoreError};
 pub use format::FORMAT;

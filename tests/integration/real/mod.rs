@@ -6,7 +6,7 @@
 
 mod changes;
 mod counts;
-mod database;
+pub(crate) mod database;
 mod deletes;
 mod events;
 mod group;
@@ -16,9 +16,9 @@ mod node;
 mod outage;
 mod partitions;
 mod place;
-mod reader;
+pub(crate) mod reader;
 mod scores;
 pub(crate) mod stack;
-mod steps;
+pub(crate) mod steps;
 mod town;
 mod whole_feeds;

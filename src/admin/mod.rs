@@ -1,14 +1,19 @@
 //! The admin listener: health, readiness, metrics, status and the drain. For operators and machines, never for readers.
 
 mod config;
+mod dlq;
 mod guard;
+mod handler;
 mod metrics;
 mod router;
+mod sink;
 
 #[cfg(test)]
 mod tests;
 
 pub use config::Config;
+pub(crate) use dlq::AcceptOrder;
 pub use guard::Guard;
 pub use metrics::{InstallError, install_metrics};
-pub use router::routes;
+pub use router::{Parts, routes};
+pub use sink::SinkDoor;

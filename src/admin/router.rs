@@ -12,6 +12,9 @@ use warp::path;
 use warp::reply::Response;
 
 use super::guard::Guard;
+use super::sink::SinkDoor;
+use super::{dlq, sink};
+use crate::dead_letters::DeadLetters;
 use crate::http::Error;
 use crate::http::resource::{self, Call, Routes, Takes, listener, resource};
 use crate::status::Status;
@@ -21,8 +24,17 @@ const PAGE: &str = include_str!("page.html");
 /// The page runs its own script and style and talks to its own node only.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'";
 
+/// The parts of the node that operators ask and order.
+#[derive(Debug)]
+pub struct Parts {
+    /// The records that could not be used.
+    pub dead_letters: DeadLetters,
+    /// The way to the center.
+    pub sink: SinkDoor,
+}
+
 /// The admin routes.
-pub fn routes(status: Arc<Status>, metrics: PrometheusHandle, guard: Guard) -> Routes {
+pub fn routes(status: Arc<Status>, metrics: PrometheusHandle, guard: Guard, parts: Parts) -> Routes {
     let guard = Arc::new(guard);
     let readyz = {
         let status = Arc::clone(&status);
@@ -36,15 +48,21 @@ pub fn routes(status: Arc<Status>, metrics: PrometheusHandle, guard: Guard) -> R
         let (guard, status) = (Arc::clone(&guard), Arc::clone(&status));
         move |call: Call| ready(guard.read(&call.headers).and_then(|()| uncached(&status.snapshot())))
     };
-    let drain = move |call: Call| ready(guard.change(&call.headers).and_then(|()| drain(&status)));
-    listener([
+    let drain = {
+        let guard = Arc::clone(&guard);
+        move |call: Call| ready(guard.change(&call.headers).and_then(|()| drain(&status)))
+    };
+    let routes = [
         resource(path!("healthz"), "/healthz", Takes::Get, |_| ready(resource::json(&json!({ "ok": true })))),
         resource(path!("readyz"), "/readyz", Takes::Get, readyz),
         resource(path!("metrics"), "/metrics", Takes::Get, exposition),
         resource(path!("status"), "/status", Takes::Get, snapshot),
         resource(path!("admin" / "drain"), "/admin/drain", Takes::Post, drain),
         resource(warp::path::end(), "/", Takes::Get, |_| ready(Ok(page()))),
-    ])
+    ];
+    let dlq = dlq::routes(&guard, &Arc::new(parts.dead_letters));
+    let sink = sink::routes(&guard, &Arc::new(parts.sink));
+    listener(routes.into_iter().chain(dlq).chain(sink))
 }
 
 fn readiness(status: &Status) -> Result<Response, Error> {

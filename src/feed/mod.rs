@@ -2,7 +2,7 @@
 
 mod candidates;
 pub mod page;
-mod time;
+pub(crate) mod time;
 
 use std::sync::Arc;
 use std::time::Instant;

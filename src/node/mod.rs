@@ -6,8 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use edgefeed_storage::{OpenOptions, Stats, Store};
-use edgefeed_sync::config::Truncate;
+use edgefeed_storage::{Stats, Store};
 use edgefeed_sync::{Lag, Materializer};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
@@ -15,10 +14,11 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
-use crate::admin::{self, Guard};
+use crate::admin::{self, Guard, Parts, SinkDoor};
 use crate::auth::Auth;
 use crate::clock::now_ms;
 use crate::config::Config;
+use crate::dead_letters::DeadLetters;
 use crate::failure::Failure;
 use crate::feed::Feed;
 use crate::http::{self, Drained, Services};
@@ -74,7 +74,11 @@ impl Node {
                 Arc::new(move |request, now_ms| feed.page(request, now_ms))
             },
         });
-        let admin_routes = admin::routes(Arc::clone(&status), recorder, Guard::new(&config.admin.token));
+        let parts = Parts {
+            dead_letters: DeadLetters::new(Arc::clone(&store), config.kafka.topics.clone()),
+            sink: SinkDoor::outside(&config),
+        };
+        let admin_routes = admin::routes(Arc::clone(&status), recorder, Guard::new(&config.admin.token), parts);
         let limits = config.limits.clone();
         let servers = vec![
             tokio::spawn(http::serve(public, routes, limits.clone(), drain(&status))),
@@ -146,7 +150,7 @@ fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
 
 async fn open(config: &Config) -> Result<Arc<Store>, Failure> {
     let storage = config.storage.clone();
-    let options = OpenOptions { ids: config.node.ids, apply_truncates: config.kafka.cdc_truncate == Truncate::Apply };
+    let options = config.store_options();
     let opened = tokio::task::spawn_blocking(move || Store::open(&storage, options)).await;
     match opened {
         Ok(store) => store.map(Arc::new).map_err(|error| Failure::failed(format!("storage.dir: {error}"))),

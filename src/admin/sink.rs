@@ -1,0 +1,77 @@
+//! `/admin/sink`: how the way to the center stands, and the order to go on.
+
+use std::fmt;
+use std::sync::Arc;
+
+use edgefeed_sync::sink::{Resume, ResumeError, Resumed, SinkStatus, resume_offline, status_offline};
+use warp::filters::BoxedFilter;
+use warp::path;
+use warp::reply::Response;
+
+use super::guard::Guard;
+use super::handler::{answer, bound, order};
+use crate::config::Config;
+use crate::http::Error;
+use crate::http::resource::{Call, Takes, resource};
+
+type StatusFn = Arc<dyn Fn() -> edgefeed_sync::Result<SinkStatus> + Send + Sync>;
+type ResumeFn = Arc<dyn Fn(&Resume) -> Result<Vec<Resumed>, ResumeError> + Send + Sync>;
+
+/// The sink as something to be asked and ordered. Both may wait on other machines, for as long as their timeouts say.
+#[derive(Clone)]
+pub struct SinkDoor {
+    /// How it stands.
+    pub status: StatusFn,
+    /// Goes on as ordered.
+    pub resume: ResumeFn,
+}
+
+impl fmt::Debug for SinkDoor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SinkDoor").finish_non_exhaustive()
+    }
+}
+
+impl SinkDoor {
+    /// The sink of a cluster as a process that takes no part in it sees it: by what the group has committed.
+    pub fn outside(config: &Config) -> Self {
+        let asked = config.clone();
+        let ordered = config.clone();
+        Self {
+            status: Arc::new(move || status_offline(&asked.kafka, &asked.sink, &asked.node.cluster)),
+            resume: Arc::new(move |order| {
+                resume_offline(&ordered.kafka, &ordered.sink, order, |_, _, _| Err(String::new()))
+            }),
+        }
+    }
+}
+
+/// The routes of this resource.
+pub(super) fn routes(guard: &Arc<Guard>, sink: &Arc<SinkDoor>) -> [BoxedFilter<(Response,)>; 2] {
+    [
+        resource(path!("admin" / "sink"), "/admin/sink", Takes::Get, bound(guard, sink, status)),
+        resource(path!("admin" / "sink" / "resume"), "/admin/sink/resume", Takes::Post, bound(guard, sink, resume)),
+    ]
+}
+
+async fn status(guard: Arc<Guard>, sink: Arc<SinkDoor>, call: Call) -> Result<Response, Error> {
+    guard.read(&call.headers)?;
+    answer(move || (sink.status)().map_err(|error| Error::Dependency(error.to_string()))).await
+}
+
+async fn resume(guard: Arc<Guard>, sink: Arc<SinkDoor>, call: Call) -> Result<Response, Error> {
+    guard.change(&call.headers)?;
+    let order: Resume = order(call).await?;
+    order.check().map_err(Error::BadParameter)?;
+    tracing::warn!(?order, "an operator orders the sink to go on");
+    answer(move || (sink.resume)(&order)).await
+}
+
+impl From<ResumeError> for Error {
+    fn from(error: ResumeError) -> Self {
+        match error {
+            ResumeError::Order(message) => Self::Conflict(message),
+            ResumeError::Failed(message) => Self::Dependency(message),
+        }
+    }
+}

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use edgefeed_sync::center::{Center, Table};
 use edgefeed_sync::sink::{Resume, ResumeError, Resumed, SinkStatus, resume_offline, status_offline};
+use tokio::runtime::Handle;
 use warp::filters::BoxedFilter;
 use warp::path;
 use warp::reply::Response;
@@ -39,11 +41,20 @@ impl SinkDoor {
         let ordered = config.clone();
         Self {
             status: Arc::new(move || status_offline(&asked.kafka, &asked.sink, &asked.node.cluster)),
-            resume: Arc::new(move |order| {
-                resume_offline(&ordered.kafka, &ordered.sink, order, |_, _, _| Err(String::new()))
-            }),
+            resume: Arc::new(move |order| resume_outside(&ordered, order)),
         }
     }
+}
+
+/// Asks the center what it holds, and commits for the group. Called on a thread of the runtime's that may wait.
+fn resume_outside(config: &Config, order: &Resume) -> Result<Vec<Resumed>, ResumeError> {
+    let center = Center::new(&config.clickhouse).map_err(|error| ResumeError::Failed(error.to_string()))?;
+    let runtime = Handle::current();
+    resume_offline(&config.kafka, &config.sink, order, |topic, name, partition| {
+        let Some(table) = Table::of(topic) else { return Ok(None) };
+        let asked = center.latest_range(&config.node.cluster, name, partition, table);
+        runtime.block_on(asked).map_err(|error| error.to_string())
+    })
 }
 
 /// The routes of this resource.

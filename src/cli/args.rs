@@ -137,8 +137,8 @@ pub(super) struct ListArgs {
     #[arg(long)]
     pub(super) reason: Option<String>,
     /// How many
-    #[arg(long, default_value_t = 50)]
-    pub(super) limit: usize,
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub(super) limit: u16,
     /// Go on where a list ended
     #[arg(long)]
     pub(super) cursor: Option<String>,

@@ -93,7 +93,7 @@ pub(super) fn list(args: ListArgs) -> Result<(), Failure> {
             Output::Json => out::json(&counts),
         };
     }
-    let query = ListQuery { topic: args.topic, reason: args.reason, limit: args.limit, cursor: args.cursor };
+    let query = ListQuery { topic: args.topic, reason: args.reason, limit: args.limit.into(), cursor: args.cursor };
     let listing = runtime.block_on(letters.list(&query))?;
     match args.output {
         Output::Text => out::text(&text::listing(&listing)),

@@ -9,5 +9,5 @@ mod status;
 pub use commit::{Commit, Mark};
 pub use config::Config;
 pub use offline::{resume_offline, status_offline};
-pub use plan::{Latest, Plan};
+pub use plan::Plan;
 pub use status::{From, PartitionStatus, Resume, ResumeError, Resumed, SinkStatus, Stalled};

@@ -13,6 +13,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod cursor;
+pub mod dead_letters;
 pub mod demo;
 pub mod failure;
 pub mod fallback;

@@ -7,9 +7,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use edgefeed_storage::{OpenOptions, Stats, Store};
+use edgefeed_storage::{Stats, Store};
 use edgefeed_sync::breaker::Breaker;
-use edgefeed_sync::config::Truncate;
 use edgefeed_sync::sink::Sink;
 use edgefeed_sync::{Lag, Materializer};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -18,11 +17,12 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
-use crate::admin::{self, Breakers, Guard};
+use crate::admin::{self, Breakers, Guard, Parts, SinkDoor};
 use crate::auth::Auth;
 use crate::clock::now_ms;
 use crate::config::Config;
 use crate::cursor;
+use crate::dead_letters::DeadLetters;
 use crate::failure::Failure;
 use crate::fallback::Fallback;
 use crate::feed::{Answers, Feed};
@@ -96,7 +96,12 @@ impl Node {
                 Arc::new(move |request, now_ms| Box::pin(Arc::clone(&answers).page(request, now_ms)))
             },
         });
-        let admin_routes = admin::routes(Arc::clone(&status), recorder, Guard::new(&config.admin.token), breakers);
+        let parts = Parts {
+            breakers,
+            dead_letters: DeadLetters::new(Arc::clone(&store), config.kafka.topics.clone()),
+            sink: SinkDoor::of(&config, sink.as_ref()),
+        };
+        let admin_routes = admin::routes(Arc::clone(&status), recorder, Guard::new(&config.admin.token), parts);
         let limits = config.limits.clone();
         let servers = vec![
             tokio::spawn(http::serve(public, routes, limits.clone(), drain(&status))),
@@ -173,7 +178,7 @@ fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
 
 async fn open(config: &Config) -> Result<Arc<Store>, Failure> {
     let storage = config.storage.clone();
-    let options = OpenOptions { ids: config.node.ids, apply_truncates: config.kafka.cdc_truncate == Truncate::Apply };
+    let options = config.store_options();
     let opened = tokio::task::spawn_blocking(move || Store::open(&storage, options)).await;
     match opened {
         Ok(store) => store.map(Arc::new).map_err(|error| Failure::failed(format!("storage.dir: {error}"))),

@@ -5,6 +5,7 @@ mod bounds;
 mod compare;
 mod crash;
 mod demo;
+mod dlq;
 mod fallback;
 mod formula;
 mod history;

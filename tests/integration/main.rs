@@ -7,6 +7,7 @@ mod crash;
 mod demo;
 mod formula;
 mod log;
+mod migrate;
 mod offsets;
 mod oracle;
 mod oracle_tests;

@@ -92,7 +92,7 @@ fn lock(path: &Path, attempt: impl Fn(&File) -> Result<(), std::fs::TryLockError
     file
 }
 
-fn unproved(promise: &str, why: &str) {
+pub(crate) fn unproved(promise: &str, why: &str) {
     assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "without proof: {promise}: {why}");
     println!("NOT PROVED HERE: {promise}: {why}");
     if let Some(list) = std::env::var_os("EDGEFEED_TEST_UNPROVED") {

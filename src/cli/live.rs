@@ -23,7 +23,7 @@ use crate::failure::Failure;
 /// How long a connection to the node may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long an answer may take: longer than the node itself gives an order.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(130);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(630);
 /// The largest answer that is read, in bytes.
 const ANSWER_MAX_BYTES: usize = 512 << 20;
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use edgefeed_storage::{OpenOptions, Stats, Store};
 use edgefeed_sync::breaker::Breaker;
+use edgefeed_sync::center::Center;
 use edgefeed_sync::config::Truncate;
 use edgefeed_sync::{Lag, Materializer};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -17,6 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
 use crate::admin::{self, Breakers, Guard};
+use crate::affinity::{self, Affinity, Source};
 use crate::auth::Auth;
 use crate::clock::now_ms;
 use crate::config::Config;
@@ -49,6 +51,7 @@ pub struct Node {
     pub http: SocketAddr,
     /// Where operators ask.
     pub admin: SocketAddr,
+    affinity: Arc<Affinity>,
     materializer: Materializer,
     jobs: Jobs,
     servers: Vec<JoinHandle<Drained>>,
@@ -66,9 +69,10 @@ impl Node {
             .map_err(|error| Failure::failed(error.to_string()))?;
         let lag = materializer.lag();
         let trending = Arc::new(TrendingPosts::default());
-        let feed =
-            Arc::new(Feed::new(Arc::clone(&store), Arc::clone(&trending), Arc::clone(&lag), config.ranking.clone()));
         let center = config.clickhouse.is_set().then(|| Breaker::new("clickhouse", &config.breaker));
+        let affinity = histories(&config, &store, &lag, center.as_ref())?;
+        let feed = Feed::new(Arc::clone(&store), Arc::clone(&trending), Arc::clone(&lag), config.ranking.clone());
+        let feed = Arc::new(feed.with_histories(Arc::clone(&affinity)));
         let postgres = config.postgres.is_set().then(|| Breaker::new("postgres", &config.breaker));
         let breakers: Breakers = center.iter().chain(&postgres).cloned().collect();
         let answers = Arc::new(Answers::new(
@@ -79,7 +83,10 @@ impl Node {
             cursor::Keys::new(&config.http.cursor_key, &config.http.cursor_key_previous),
         ));
         let status = Arc::new(Status::default());
-        let jobs = Jobs::start(&config, &store, &trending);
+        let mut jobs = Jobs::start(&config, &store, &trending);
+        jobs.renew_histories(&affinity);
+        let told = Arc::clone(&affinity);
+        status.add_section("affinity", move || told.snapshot());
         tell(&status, &store, &lag, &config, &jobs);
         tell_rungs(&status, &answers, &breakers);
         let routes = http::routes(&Services {
@@ -97,7 +104,7 @@ impl Node {
             tokio::spawn(http::serve(operators, admin_routes, limits.for_admin(), drain(&status))),
         ];
         status.set_started();
-        Ok(Self { store, lag, feed, answers, status, http, admin, materializer, jobs, servers })
+        Ok(Self { store, lag, feed, answers, affinity, status, http, admin, materializer, jobs, servers })
     }
 
     /// Drains and stops: `/readyz` turns, requests in flight finish or are cut at the deadline, what was applied is
@@ -110,6 +117,7 @@ impl Node {
             }
         }
         self.jobs.stop().await;
+        self.affinity.stop();
         if let Some(fallback) = &self.answers.fallback {
             fallback.close().await;
         }
@@ -171,6 +179,22 @@ async fn open(config: &Config) -> Result<Arc<Store>, Failure> {
         Ok(store) => store.map(Arc::new).map_err(|error| Failure::failed(format!("storage.dir: {error}"))),
         Err(_) => Err(Failure::failed("opening the store panicked; see the log")),
     }
+}
+
+/// Histories from the center, where there is one.
+fn histories(
+    config: &Config,
+    store: &Arc<Store>,
+    lag: &Arc<Lag>,
+    breaker: Option<&Arc<Breaker>>,
+) -> Result<Arc<Affinity>, Failure> {
+    let source = |breaker: &Arc<Breaker>| {
+        let center = Center::new(&config.clickhouse).map_err(|error| Failure::failed(error.to_string()))?;
+        let (cluster, topic) = (config.node.cluster.clone(), config.kafka.topics.events.clone());
+        Ok(Source { center, breaker: Arc::clone(breaker), cluster, topic })
+    };
+    let source = breaker.map(source).transpose()?;
+    Ok(Affinity::new(Arc::clone(store), source, &config.clickhouse, affinity::begun(store, lag)))
 }
 
 fn drain(status: &Arc<Status>) -> impl Future<Output = ()> + use<> {

@@ -98,6 +98,7 @@ impl Answers {
         below: Option<Keyset>,
         now_ms: TimestampMs,
     ) -> Result<Chained, FeedError> {
+        self.feed.prepare(request.viewer, now_ms).await;
         let request = request.clone();
         let made = self.reading(move |feed| match below {
             None => feed.page(&request, now_ms).map(Chained::whole),

@@ -177,7 +177,7 @@ fn a_replayed_record_keeps_its_event_id_counts_once_and_is_replayed_once() {
     write_letters(&place, &letters);
     let dry = place.say("dlq replay --topic events --dry-run --output json").json();
     assert_eq!((&dry["matched"], &dry["replayed"]), (&json!(3), &json!(0)));
-    let some = place.say("dlq replay --topic events --key events-0-1001 --output json").json();
+    let some = place.say("dlq replay --topic events --key events-1-1001 --output json").json();
     assert_eq!((&some["matched"], &some["replayed"]), (&json!(1), &json!(1)));
     let rest = place.say("dlq replay --topic events --since 1h --reason bad_value --output json").json();
     assert_eq!(rest["replayed"], 2, "{rest:#}");
@@ -308,7 +308,7 @@ fn center(url: &str) -> String {
     }
     runtime.block_on(async {
         let center = Center::new(&config).unwrap();
-        center.migrate(IdKind::U64, "default", false).await.unwrap();
+        center.migrate(IdKind::U64, "", false).await.unwrap();
         center.insert(Table::Events, &Encoded::new(rows), "a token").await.unwrap();
     });
     database

@@ -1,5 +1,6 @@
 //! Makes the center's tables: each statement of `schema` once, in order, and a record of it in the database itself.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clickhouse::Row;
@@ -88,7 +89,8 @@ struct Record {
 #[derive(Debug, Default)]
 struct Past {
     database: bool,
-    table: bool,
+    /// Every table and view there is, with its engine.
+    tables: BTreeMap<String, String>,
     records: Vec<Record>,
 }
 
@@ -123,10 +125,11 @@ impl Center {
         let limit = self.query_timeout();
         let query = self.anywhere("SELECT name FROM system.databases WHERE name = ?").bind(values.database);
         let database = !self.fetch::<String>(LOOKING, query, limit).await?.is_empty();
-        let query = self.anywhere("SELECT engine FROM system.tables WHERE database = ? AND name = ?");
-        let query = query.bind(values.database).bind(RECORDS);
-        let Some(engine) = self.fetch::<String>(LOOKING, query, limit).await?.into_iter().next() else {
-            return Ok(Past { database, table: false, records: Vec::new() });
+        let query = self.anywhere("SELECT name, engine FROM system.tables WHERE database = ? LIMIT 100000");
+        let tables = self.fetch::<(String, String)>(LOOKING, query.bind(values.database), limit).await?;
+        let tables: BTreeMap<_, _> = tables.into_iter().collect();
+        let Some(engine) = tables.get(RECORDS) else {
+            return Ok(Past { database, tables, records: Vec::new() });
         };
         if engine.starts_with("Replicated") {
             // A replica that lags would have statements applied again, which they survive, but not say of conflicts.
@@ -135,7 +138,7 @@ impl Center {
         }
         let query = self.anywhere("SELECT ?fields FROM ?.schema_migrations FINAL ORDER BY number LIMIT 10000");
         let records = self.fetch::<Record>(LOOKING, query.bind(Identifier(values.database)), limit).await?;
-        Ok(Past { database, table: true, records })
+        Ok(Past { database, tables, records })
     }
 
     async fn apply(&self, step: &Step, values: &Values<'_>) -> Result<()> {
@@ -172,9 +175,14 @@ fn steps(past: &Past, values: &Values<'_>) -> Vec<Step> {
         state: if already { State::Already } else { State::Pending },
         statement: render(text, values),
     };
-    let mut steps = vec![step("database", CREATE_DATABASE, past.database), step(RECORDS, CREATE_RECORDS, past.table)];
+    let mut steps = vec![
+        step("database", CREATE_DATABASE, past.database),
+        step(RECORDS, CREATE_RECORDS, past.tables.contains_key(RECORDS)),
+    ];
     let recorded = |file: &File| past.records.iter().any(|record| record.number == file.number());
-    steps.extend(FILES.iter().map(|file| step(file.name, file.text, recorded(file))));
+    // What was made and is gone is made again: empty, as whoever dropped it knows.
+    let there = |file: &File| past.tables.contains_key(file.makes());
+    steps.extend(FILES.iter().map(|file| step(file.name, file.text, recorded(file) && there(file))));
     steps
 }
 

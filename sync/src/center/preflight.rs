@@ -7,8 +7,7 @@ use edgefeed_storage::model::IdKind;
 use super::client::Center;
 use super::error::Result;
 use super::facts::{Facts, TableFacts};
-use super::migrate::RECORDS;
-use super::schema::{FILES, File, id_type};
+use super::schema::id_type;
 use super::shape::{self, Shape, View};
 use super::tables::Table;
 
@@ -16,6 +15,9 @@ use super::tables::Table;
 const OLDEST: (u32, u32) = (24, 8);
 /// For how long replicated tables must remember tokens, in seconds: a day. Newer servers' default is an hour.
 const WINDOW_SECONDS_MIN: u64 = 86_400;
+
+/// How what is missing is made.
+const MAKE: &str = "run `edgefeed migrate clickhouse`";
 
 /// One thing that must be mended before rows may be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,7 +106,7 @@ impl Judge<'_> {
     fn table(&mut self, shape: &Shape) {
         let Some(found) = self.facts.tables.get(shape.name) else {
             let wanted = format!("in database {}", self.database);
-            return self.complain(shape.name, "the table", "missing", &wanted, self.make_again(shape.name));
+            return self.complain(shape.name, "the table", "missing", &wanted, MAKE);
         };
         if !found.engine.ends_with("MergeTree") {
             let wanted = format!("{} or Replicated{0}", shape.engine);
@@ -167,19 +169,6 @@ impl Judge<'_> {
         }
     }
 
-    /// How to have something made that is recorded as made.
-    fn make_again(&self, name: &str) -> String {
-        let file = FILES.iter().find(|file| file.name.ends_with(&format!("_{name}.sql")));
-        match file.filter(|_| self.facts.tables.contains_key(RECORDS)) {
-            Some(File { name, .. }) => format!(
-                "ALTER TABLE `{}`.{RECORDS} DELETE WHERE name = '{name}' SETTINGS mutations_sync = 2, then run `edgefeed \
-                 migrate clickhouse`",
-                self.database
-            ),
-            None => "run `edgefeed migrate clickhouse`".to_owned(),
-        }
-    }
-
     /// A repeated insert is kept out of each table by that table's own memory, of the views' targets too.
     fn windows(&mut self, shape: &Shape, found: &TableFacts) {
         if found.is_replicated() {
@@ -201,14 +190,13 @@ impl Judge<'_> {
     }
 
     fn view(&mut self, view: &View) {
-        let again = self.make_again(view.name);
         let anew = format!(
-            "DROP TABLE `{}`.{}, then {again}; what came meanwhile is not in its target",
+            "DROP TABLE `{}`.{}, then {MAKE}; what came meanwhile is not in its target",
             self.database, view.name
         );
         let Some(found) = self.facts.tables.get(view.name) else {
             let wanted = format!("a view to {}", view.target.name);
-            let mend = format!("{again}; what came meanwhile is not in its target");
+            let mend = format!("{MAKE}; what came meanwhile is not in its target");
             return self.complain(view.name, "the view", "missing", &wanted, mend);
         };
         if found.engine != "MaterializedView" {

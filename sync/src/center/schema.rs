@@ -57,6 +57,12 @@ impl File {
         self.name.split('_').next().and_then(|number| number.parse().ok()).unwrap_or(0)
     }
 
+    /// The table or view that the statement makes: what the file's name says behind its number.
+    pub(super) fn makes(&self) -> &'static str {
+        let name = self.name.trim_end_matches(".sql");
+        name.split_once('_').map_or(name, |(_, makes)| makes)
+    }
+
     /// Names the statement for good, whatever its comments say and its placeholders stand for: SHA-256, in hexadecimal.
     pub(super) fn checksum(&self) -> String {
         let code = self.text.lines().filter_map(|line| line.split("--").next());

@@ -44,6 +44,21 @@ fn a_run_that_was_cut_off_is_continued() {
 }
 
 #[test]
+fn a_table_that_was_dropped_is_made_again_and_the_others_are_left_alone() {
+    let Some(server) = Server::with_tables("a dropped table is made again", IdKind::U64) else { return };
+    server.run("DROP TABLE {db}.posts_cdc");
+    let run = |dry| server.wait(server.center.migrate(IdKind::U64, "", dry)).unwrap();
+    let done = |migrated: &Migrated, state| {
+        let steps = migrated.steps.iter().filter(|step| step.state == state);
+        steps.map(|step| step.name).collect::<Vec<_>>()
+    };
+    assert_eq!(done(&run(true), State::Pending), ["002_posts_cdc.sql"]);
+    assert_eq!(done(&run(false), State::Applied), ["002_posts_cdc.sql"]);
+    assert_eq!(states(&run(false)), [State::Already]);
+    assert_eq!(server.wait(server.center.preflight(&Table::ALL, IdKind::U64, 100_000)).unwrap(), []);
+}
+
+#[test]
 fn a_database_made_otherwise_is_refused_and_not_touched() {
     let Some(server) = Server::with_tables("a database made otherwise is refused", IdKind::Uuid) else { return };
     let refused = |ids, cluster, words: &str| {

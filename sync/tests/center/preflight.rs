@@ -167,9 +167,7 @@ fn the_mend_of_what_is_missing_makes_it_again() {
     let found = look(&server, &Table::ALL, IdKind::Uuid);
     assert_eq!(found.len(), 2, "{found:#?}");
     for complaint in found {
-        let (statement, then) = complaint.mend.split_once(", then run ").unwrap();
-        assert!(then.starts_with("`edgefeed migrate clickhouse`"), "{then}");
-        server.run(statement);
+        assert!(complaint.mend.starts_with("run `edgefeed migrate clickhouse`"), "{complaint}");
     }
     server.wait(server.center.migrate(IdKind::Uuid, "", false)).unwrap();
     assert_eq!(look(&server, &Table::ALL, IdKind::Uuid), []);

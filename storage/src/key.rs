@@ -3,13 +3,13 @@
 //! All numbers are big-endian, so that bytes order as numbers do. `id` is 16 bytes (`uuid`) or 8 (`u64`), one width a
 //! store. `~x` is the complement of x: what is newest comes first. Names and codes are on disk: they never change.
 
-use crate::model::{Day, Hour, Id, IdKind, TimestampMs, TopicPartition};
+use crate::model::{Day, Hour, Id, IdKind, TimestampMs, Topic, TopicPartition};
 
 /// A column family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Family {
-    /// name → small records about the store itself (row version marks, the last contact, where own history begins). For
-    /// ever.
+    /// name → small records about the store itself (row version marks, the last contact, where own history begins, up
+    /// to where bad records are accepted). For ever.
     Meta,
     /// topic:u8 partition:u32 → `Position`. For ever.
     Offsets,
@@ -111,7 +111,7 @@ impl Family {
 const CAPACITY: usize = 48;
 
 /// One key, built on the stack.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     bytes: [u8; CAPACITY],
     len: usize,
@@ -214,9 +214,14 @@ impl Keys {
     }
 }
 
+/// The prefix of everything of a topic in `Offsets`, `Marks` and `DeadLetters`.
+pub fn topic(topic: Topic) -> Key {
+    Key::new().push(&[topic.code()])
+}
+
 /// `Offsets`, and the prefix of `Marks` and `DeadLetters`.
 pub fn partition(at: TopicPartition) -> Key {
-    Key::new().push(&[at.topic.code()]).push(&at.partition.to_be_bytes())
+    topic(at.topic).push(&at.partition.to_be_bytes())
 }
 
 /// `Marks` and `DeadLetters`.
@@ -228,7 +233,7 @@ pub fn record(at: TopicPartition, offset: i64) -> Key {
 pub fn split_record(key: &[u8]) -> Option<(TopicPartition, Option<i64>)> {
     let (topic, rest) = key.split_first()?;
     let (partition, rest) = rest.split_first_chunk::<4>()?;
-    let topic = crate::model::Topic::from_code(*topic)?;
+    let topic = Topic::from_code(*topic)?;
     let at = TopicPartition { topic, partition: u32::from_be_bytes(*partition) };
     Some((at, rest.first_chunk::<8>().map(|offset| i64::from_be_bytes(*offset))))
 }
@@ -254,6 +259,11 @@ pub fn split_dedup(key: &[u8]) -> Option<(u32, Hour, u128)> {
 /// `Meta`: a name and one byte.
 pub fn meta(name: &str, code: u8) -> Key {
     Key::new().push(name.as_bytes()).push(&[code])
+}
+
+/// `Meta`: a name and a partition.
+pub fn meta_of(name: &str, at: TopicPartition) -> Key {
+    Key::new().push(name.as_bytes()).push(partition(at).as_ref())
 }
 
 /// `Meta`: where this node's own history begins in a partition of `events`.
@@ -293,7 +303,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::Topic;
 
     fn any_id(kind: IdKind) -> impl Strategy<Value = Id> {
         any::<u128>().prop_map(move |number| match kind {

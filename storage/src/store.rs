@@ -67,6 +67,11 @@ impl Store {
         })
     }
 
+    /// Whether there is a store to open in `config.dir`; [`Store::open`] would make one.
+    pub fn is_there(config: &Config) -> bool {
+        format::is_there(&config.dir)
+    }
+
     /// The kind of ids this store was created with.
     pub fn ids(&self) -> IdKind {
         self.keys.0

@@ -137,6 +137,31 @@ pub struct DeadLetter {
     pub value: Option<Vec<u8>>,
 }
 
+/// What can be told of a dead letter without reading its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LetterHead {
+    pub(crate) reason: DeadReason,
+    pub(crate) detail: String,
+    pub(crate) time: TimestampMs,
+    pub(crate) value_bytes: u64,
+}
+
+/// Reads the front of a [`DeadLetter`]: the fields up to the value, and of that its length alone.
+pub(crate) fn letter_head(bytes: &[u8]) -> Result<LetterHead> {
+    type Front = (DeadReason, String, TimestampMs, Option<Vec<u8>>);
+    let family = Family::DeadLetters;
+    let body = match bytes.split_first() {
+        Some((&VERSION, body)) => body,
+        _ => return Err(damaged(family, "unknown value version")),
+    };
+    let unread = |error: bincode::error::DecodeError| damaged(family, &error.to_string());
+    let ((reason, detail, time, _), used) =
+        bincode::serde::decode_from_slice::<Front, _>(body, config()).map_err(unread)?;
+    // A sequence is its length and then its items.
+    let (length, _) = bincode::serde::decode_from_slice::<Option<u64>, _>(&body[used..], config()).map_err(unread)?;
+    Ok(LetterHead { reason, detail, time, value_bytes: length.unwrap_or(0) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,5 +182,23 @@ mod tests {
         newer[0] = VERSION + 1;
         let error = decode::<PostRow>(Family::Posts, &newer).unwrap_err().to_string();
         assert!(error.contains("posts") && error.contains("version 2"), "{error}");
+    }
+
+    #[test]
+    fn the_head_of_a_dead_letter_is_its_front() {
+        for value in [None, Some(vec![]), Some(vec![7; 300]), Some(vec![0xff; 70_000])] {
+            let letter = DeadLetter {
+                reason: DeadReason::BadId,
+                detail: "\u{e9}t\u{e9}".to_owned(),
+                time: -5,
+                key: Some(b"k".to_vec()),
+                value,
+            };
+            let head = letter_head(&encode(Family::DeadLetters, &letter).unwrap()).unwrap();
+            let length = letter.value.as_ref().map_or(0, Vec::len) as u64;
+            let expected = LetterHead { reason: letter.reason, detail: letter.detail, time: -5, value_bytes: length };
+            assert_eq!(head, expected);
+        }
+        assert!(letter_head(&[]).is_err() && letter_head(&[VERSION, 0]).is_err());
     }
 }

@@ -18,6 +18,8 @@ const PING_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Center {
     client: Client,
+    /// The same without a database, for before there is one.
+    anywhere: Client,
     database: String,
     cluster: String,
     insert_timeout: Duration,
@@ -36,13 +38,14 @@ impl Center {
         if let Some(problem) = config.check().into_iter().next() {
             return Err(Error::Config(problem));
         }
-        let client = Client::default()
+        let anywhere = Client::default()
             .with_url(&config.url)
             .with_user(&config.user)
             .with_password(config.password.expose_secret())
             .with_product_info("edgefeed", env!("CARGO_PKG_VERSION"));
         Ok(Arc::new(Self {
-            client: client.with_database(&config.database),
+            client: anywhere.clone().with_database(&config.database),
+            anywhere,
             database: config.database.clone(),
             cluster: config.cluster.clone(),
             insert_timeout: Duration::from_millis(config.insert_timeout_ms),
@@ -80,6 +83,16 @@ impl Center {
         T: RowOwned + RowRead,
     {
         within(what, limit, query.fetch_all::<T>()).await
+    }
+
+    /// A query that names its database, which need not be there.
+    pub(super) fn anywhere(&self, sql: &str) -> Query {
+        self.anywhere.query(sql)
+    }
+
+    /// A statement sent as it is.
+    pub(super) fn raw(&self, sql: &str) -> Query {
+        self.anywhere.query_raw(sql)
     }
 
     pub(super) fn client(&self) -> &Client {

@@ -11,6 +11,9 @@ pub enum Error {
     /// The configuration cannot stand: mend `[clickhouse]` and start again.
     #[error("{0}")]
     Config(String),
+    /// The database was made otherwise than this program would make it. Nothing was changed: do what the words say.
+    #[error("{0}")]
+    Conflict(String),
     /// Nothing was heard within the time given. The query may still be carried out: send the same again.
     #[error("clickhouse: {what}: no answer within {after_ms} ms")]
     TimedOut {
@@ -55,7 +58,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Class {
     /// It passes by itself: send the same again after a while, for as long as it takes.
     Transient,
-    /// It passes when somebody mends something; the word is the reason of a stall ([`codes::SCHEMA`] and others).
+    /// It passes when somebody mends something; the word is the reason of a stall ([`super::SCHEMA`] and others).
     Systemic(&'static str),
     /// A row cannot be read, if the tables are as they should be.
     Poison,
@@ -78,7 +81,7 @@ impl Error {
     /// What to do about it.
     pub fn class(&self) -> Class {
         match self {
-            Self::Config(_) => Class::Systemic(codes::PREFLIGHT),
+            Self::Config(_) | Self::Conflict(_) => Class::Systemic(codes::PREFLIGHT),
             Self::TimedOut { .. } | Self::Network { .. } => Class::Transient,
             Self::Refused { code: Some(code), .. } => codes::class(*code),
             Self::Refused { code: None, message, .. } if is_busy(message) => Class::Transient,

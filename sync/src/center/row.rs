@@ -116,7 +116,10 @@ pub fn cdc(out: &mut Vec<u8>, ids: IdKind, row: &CdcRow, version: u64, deleted: 
     from(out, origin);
 }
 
-/// Ends a row: the first and the last offset of the insert it goes with. 16 bytes.
+/// Bytes of a row's end.
+pub const RANGE_BYTES: usize = 16;
+
+/// Ends a row: the first and the last offset of the insert it goes with. [`RANGE_BYTES`] bytes.
 pub fn seal(out: &mut Vec<u8>, first: u64, last: u64) {
     out.extend_from_slice(&first.to_le_bytes());
     out.extend_from_slice(&last.to_le_bytes());

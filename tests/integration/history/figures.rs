@@ -83,8 +83,6 @@ async fn a_readers_affinity_and_the_hours_of_500_posts_come_in_time_through_the_
         all
     };
     let one = median("a reader's affinity, through the view", async || history(&[READER]).await.len()).await;
-    let many: Vec<Id> = (0..200).map(|number| Id(number * 23)).collect();
-    median("the affinity of 200 readers, through the view", async || history(&many).await.len()).await;
     let (database, first) = (&place.database, day_of(now) - 89);
     let lines = async |sql: String| place.ask(&sql).await.lines().count();
     let raw = format!(
@@ -94,6 +92,8 @@ async fn a_readers_affinity_and_the_hours_of_500_posts_come_in_time_through_the_
         READER.0
     );
     median("the same from raw events", async || lines(raw.clone()).await).await;
+    let many: Vec<Id> = (0..200).map(|number| Id(number * 23)).collect();
+    median("the affinity of 200 readers in one query, through the view", async || history(&many).await.len()).await;
     let views: u32 = history(&[READER]).await.iter().map(|(_, _, sums)| sums.counters.views).sum();
     let raw = format!(
         "SELECT countIf(action = 'view') FROM {database}.events WHERE user_id = {} \
@@ -104,7 +104,7 @@ async fn a_readers_affinity_and_the_hours_of_500_posts_come_in_time_through_the_
     let posts = "post_id IN (SELECT number * 7 FROM numbers(500))";
     let counts =
         |by: &str| ["view", "impression", "like", "comment", "share"].map(|name| by.replace('%', name)).join(", ");
-    let since = (now - 24 * HOUR_MS) / 1_000;
+    let since = (now - now % HOUR_MS - 23 * HOUR_MS) / 1_000;
     let hours = format!(
         "SELECT post_id, window_start, {} FROM {database}.post_metrics_1h WHERE {posts} AND \
          toUnixTimestamp(window_start) >= {since} GROUP BY post_id, window_start",

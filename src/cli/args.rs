@@ -137,9 +137,9 @@ pub(super) struct VersionArgs {
 const DLQ: &str = "\
 Records that could not be used.
 
-Every node keeps them in its own store (the newest ones: storage.dead_letters_max): list, show, drop and accept work on
-that store, at the running node or without one. The nodes of role \"sink\" also write them to Kafka, to the topic
-<sink.dead_letter_prefix><topic>, which all nodes share: replay works on that one, and drop with --kafka too.";
+Every node keeps the newest of them in its own store: list, show, drop and accept work on that one, at the running node \
+or without one. The nodes of role \"sink\" also write them to Kafka, to the topic <sink.dead_letter_prefix><topic>, which \
+all nodes share: replay works on that one, and drop with --kafka too.";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DlqVerb {

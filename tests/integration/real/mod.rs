@@ -6,19 +6,19 @@
 
 mod changes;
 mod counts;
-mod database;
+pub(crate) mod database;
 mod deletes;
-mod events;
+pub(crate) mod events;
 mod group;
 mod kafka_log;
 mod kill;
-mod node;
+pub(crate) mod node;
 mod outage;
 mod partitions;
-mod place;
+pub(crate) mod place;
 mod reader;
 mod scores;
-mod stack;
-mod steps;
+pub(crate) mod stack;
+pub(crate) mod steps;
 mod town;
 mod whole_feeds;

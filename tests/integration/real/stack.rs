@@ -82,7 +82,7 @@ fn output(command: &mut Command) -> Result<String, String> {
     String::from_utf8(done.stdout).map_err(|error| error.to_string())
 }
 
-fn lock(path: &Path, attempt: impl Fn(&File) -> Result<(), std::fs::TryLockError>) -> File {
+pub(crate) fn lock(path: &Path, attempt: impl Fn(&File) -> Result<(), std::fs::TryLockError>) -> File {
     let file = File::options().create(true).append(true).open(path).unwrap();
     let deadline = Instant::now() + LOCK_PATIENCE;
     while attempt(&file).is_err() {
@@ -92,7 +92,7 @@ fn lock(path: &Path, attempt: impl Fn(&File) -> Result<(), std::fs::TryLockError
     file
 }
 
-fn unproved(promise: &str, why: &str) {
+pub(crate) fn unproved(promise: &str, why: &str) {
     assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "without proof: {promise}: {why}");
     println!("NOT PROVED HERE: {promise}: {why}");
     if let Some(list) = std::env::var_os("EDGEFEED_TEST_UNPROVED") {

@@ -7,10 +7,12 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod admin;
+pub mod affinity;
 pub mod auth;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod cursor;
 pub mod demo;
 pub mod failure;
 pub mod fallback;

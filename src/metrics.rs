@@ -18,6 +18,8 @@ pub fn describe() {
         Unit::Seconds,
         "Time to gather, filter, score and place the candidates of one feed."
     );
+    describe_counter!("edgefeed_fallback_total", "Pages that PostgreSQL listed, by why it was asked.");
+    crate::affinity::describe_metrics();
     describe_gauge!("edgefeed_store_size_bytes", Unit::Bytes, "Size of the store on disk, by column family.");
     describe_gauge!("edgefeed_store_memory_bytes", Unit::Bytes, "Memory the store holds, by purpose.");
     describe_histogram!(
@@ -45,6 +47,11 @@ pub(crate) fn candidates(count: usize, removed: impl Iterator<Item = (Removed, u
 /// One ranking's time.
 pub(crate) fn ranked(time: Duration) {
     histogram!("edgefeed_rank_duration_seconds").record(time.as_secs_f64());
+}
+
+/// A page came from PostgreSQL.
+pub(crate) fn fallback(reason: &'static str) {
+    counter!("edgefeed_fallback_total", "reason" => reason).increment(1);
 }
 
 /// A background job did its work.

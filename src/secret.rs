@@ -8,11 +8,13 @@ pub const REDACTED: &str = "[redacted]";
 
 /// The keys that are secrets: never printed, never taken from a flag, and readable from a file
 /// (`EDGEFEED__SECTION__KEY_FILE`).
-pub const SECRET_KEYS: [&str; 6] = [
+pub const SECRET_KEYS: [&str; 8] = [
     "admin.token",
     "auth.hs256_secret",
     "auth.hs256_secret_previous",
     "clickhouse.password",
+    "http.cursor_key",
+    "http.cursor_key_previous",
     "kafka.security.password",
     "postgres.url",
 ];

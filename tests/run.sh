@@ -33,8 +33,9 @@ step "real stack"
 if tests/stack/install.sh && tests/stack/stack up "$work/stack" --owner $$; then
   set -a; . "$work/stack/env"; set +a
   export EDGEFEED_TEST_STACK="$work/stack"
+  tests/stack/test_clickhouse.py || fail "the stack's ClickHouse server"
 else
-  unproved "real stack: PostgreSQL, Kafka or Debezium could not be installed or started; see above"
+  unproved "real stack: PostgreSQL, Kafka, Debezium or ClickHouse could not be installed or started; see above"
 fi
 
 step "tests"

@@ -11,6 +11,7 @@ use serde_json::json;
 use warp::path;
 use warp::reply::Response;
 
+use super::breaker::{self, Breakers};
 use super::guard::Guard;
 use crate::http::Error;
 use crate::http::resource::{self, Call, Routes, Takes, listener, resource};
@@ -22,7 +23,7 @@ const PAGE: &str = include_str!("page.html");
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'";
 
 /// The admin routes.
-pub fn routes(status: Arc<Status>, metrics: PrometheusHandle, guard: Guard) -> Routes {
+pub fn routes(status: Arc<Status>, metrics: PrometheusHandle, guard: Guard, breakers: Breakers) -> Routes {
     let guard = Arc::new(guard);
     let readyz = {
         let status = Arc::clone(&status);
@@ -36,12 +37,20 @@ pub fn routes(status: Arc<Status>, metrics: PrometheusHandle, guard: Guard) -> R
         let (guard, status) = (Arc::clone(&guard), Arc::clone(&status));
         move |call: Call| ready(guard.read(&call.headers).and_then(|()| uncached(&status.snapshot())))
     };
+    let breaker = {
+        let guard = Arc::clone(&guard);
+        move |call: Call| {
+            let (guard, breakers) = (Arc::clone(&guard), Arc::clone(&breakers));
+            async move { breaker::answer(&guard, &breakers, call).await }
+        }
+    };
     let drain = move |call: Call| ready(guard.change(&call.headers).and_then(|()| drain(&status)));
     listener([
         resource(path!("healthz"), "/healthz", Takes::Get, |_| ready(resource::json(&json!({ "ok": true })))),
         resource(path!("readyz"), "/readyz", Takes::Get, readyz),
         resource(path!("metrics"), "/metrics", Takes::Get, exposition),
         resource(path!("status"), "/status", Takes::Get, snapshot),
+        resource(path!("admin" / "breaker"), "/admin/breaker", Takes::GetOrPost, breaker),
         resource(path!("admin" / "drain"), "/admin/drain", Takes::Post, drain),
         resource(warp::path::end(), "/", Takes::Get, |_| ready(Ok(page()))),
     ])

@@ -5,19 +5,32 @@ use std::sync::Arc;
 
 use ::http::{Request, Response};
 use bytes::Bytes;
+use edgefeed_sync::breaker::{self, Breaker, State};
 use http_body_util::{BodyExt, Full};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use super::{Guard, routes};
+use super::{Breakers, Guard, routes};
 use crate::status::Status;
 
 const TOKEN: &str = "a token for operators";
 
 /// A request as the router takes it; what the server adds around it is tested with the server.
 async fn ask(status: &Arc<Status>, token: &str, method: &str, path: &str, headers: &[(&str, &str)]) -> Response<Bytes> {
+    send(status, &Breakers::from([]), token, method, path, headers, "").await
+}
+
+async fn send(
+    status: &Arc<Status>,
+    breakers: &Breakers,
+    token: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &'static str,
+) -> Response<Bytes> {
     let recorder = PrometheusBuilder::new().build_recorder();
     metrics::with_local_recorder(&recorder, || {
         metrics::describe_counter!("edgefeed_test_total", "A count.");
@@ -28,8 +41,9 @@ async fn ask(status: &Arc<Status>, token: &str, method: &str, path: &str, header
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let request = request.body(Full::new(Bytes::new())).unwrap();
-    let answer = warp::service(routes(Arc::clone(status), recorder.handle(), guard)).oneshot(request).await.unwrap();
+    let request = request.body(Full::new(Bytes::from(body))).unwrap();
+    let routes = routes(Arc::clone(status), recorder.handle(), guard, Arc::clone(breakers));
+    let answer = warp::service(routes).oneshot(request).await.unwrap();
     let (head, body) = answer.into_parts();
     Response::from_parts(head, body.collect().await.unwrap().to_bytes())
 }
@@ -108,7 +122,8 @@ async fn the_page_stands_alone() {
 async fn with_a_token_set_only_probes_and_the_empty_page_are_open() {
     let status = Arc::new(Status::default());
     let right = format!("Bearer {TOKEN}");
-    for (method, path) in [("GET", "/status"), ("GET", "/metrics"), ("POST", "/admin/drain")] {
+    for (method, path) in [("GET", "/status"), ("GET", "/metrics"), ("GET", "/admin/breaker"), ("POST", "/admin/drain")]
+    {
         for headers in [
             vec![],
             vec![("authorization", "Bearer a token for operatorz")],
@@ -142,4 +157,43 @@ async fn a_foreign_site_neither_reads_nor_changes() {
     assert!(!status.is_draining());
     let own = ask(&status, "", "POST", "/admin/drain", &[local, ("origin", "http://127.0.0.1:9090")]).await;
     assert_eq!(own.status(), 202);
+}
+
+/// Orders something of the breakers, from this machine.
+async fn order(breakers: &Breakers, body: &'static str, headers: &[(&str, &str)]) -> Response<Bytes> {
+    let headers = [&[("host", "127.0.0.1:9090")], headers].concat();
+    send(&Arc::default(), breakers, "", "POST", "/admin/breaker", &headers, body).await
+}
+
+#[tokio::test]
+async fn a_breaker_is_told_and_forced_over_its_head() {
+    let breaker = Breaker::new("postgres", &breaker::Config::default());
+    let breakers = Breakers::from([Breaker::new("clickhouse", &breaker::Config::default()), Arc::clone(&breaker)]);
+    let told = order(&breakers, r#"{"dependency": "postgres", "force": "open"}"#, &[]).await;
+    assert_eq!((told.status().as_u16(), breaker.state()), (200, State::Open));
+    assert_eq!(json_of(&told)["postgres"]["forced"], "open");
+    assert_eq!(json_of(&told)["clickhouse"]["state"], "closed", "the other one goes on");
+    let headers = [("host", "127.0.0.1:9090")];
+    let asked = send(&Arc::default(), &breakers, "", "GET", "/admin/breaker", &headers, "").await;
+    assert_eq!(json_of(&asked), json_of(&told));
+    order(&breakers, r#"{"dependency": "postgres", "force": "none"}"#, &[]).await;
+    assert_eq!(breaker.state(), State::Closed);
+}
+
+#[tokio::test]
+async fn an_order_that_makes_no_sense_or_comes_from_elsewhere_forces_nothing() {
+    let breakers = Breakers::from([Breaker::new("postgres", &breaker::Config::default())]);
+    for body in [
+        "",
+        "open",
+        r#"{"dependency": "postgres"}"#,
+        r#"{"dependency": "postgres", "force": "ajar"}"#,
+        r#"{"dependency": "clickhouse", "force": "open"}"#,
+        r#"{"dependency": "postgres", "force": "open", "for_ms": 5}"#,
+    ] {
+        assert_eq!(order(&breakers, body, &[]).await.status(), 400, "{body}");
+    }
+    let right = r#"{"dependency": "postgres", "force": "open"}"#;
+    assert_eq!(order(&breakers, right, &[("origin", "https://evil.example")]).await.status(), 403);
+    assert_eq!(breakers[0].state(), State::Closed);
 }

@@ -12,6 +12,7 @@ impl Config {
     pub fn check(&self) -> Result<(), Vec<Problem>> {
         let mut problems = Vec::new();
         self.node.check(&mut problems);
+        self.http.check(&mut problems);
         self.admin.check(&mut problems);
         self.auth.check(&mut problems);
         self.limits.check(&mut problems);

@@ -79,6 +79,8 @@ impl Config {
                 "is not a PostgreSQL address",
                 "write postgres://user:password@host:port/database",
             ));
+        } else if postgres.is_set() {
+            problems.extend(super::postgres::options(postgres).err());
         }
         within(problems, "postgres.pool_max", postgres.pool_max, 1, 1_000);
         within(problems, "postgres.acquire_timeout_ms", postgres.acquire_timeout_ms, 1, 10_000);

@@ -7,6 +7,7 @@ use edgefeed_storage::model::{Counters, Id, TimestampMs, hour_of};
 use edgefeed_storage::{AuthorNo, PostFacts, PostNo, StoreError, View, Viewer};
 use hashbrown::HashMap;
 
+use crate::cursor::Keyset;
 use crate::ranking::filter::{self, Removed};
 use crate::ranking::score::{self, ENGAGEMENT_HOURS};
 use crate::ranking::{Config, Ranked, Sources};
@@ -35,6 +36,8 @@ struct By<'a> {
     authors: &'a [AuthorNo],
     /// The oldest creation time, which counts in.
     since: TimestampMs,
+    /// Where a chain stands, which goes on below.
+    below: Option<Keyset>,
     max: usize,
 }
 
@@ -56,6 +59,7 @@ impl Candidates {
                 source: Sources::AFFINITY,
                 authors: &favourites,
                 since: now_ms.saturating_sub(config.affinity_ms()),
+                below: None,
                 max: config.affinity_max,
             },
         );
@@ -64,11 +68,17 @@ impl Candidates {
         Ok(all)
     }
 
-    /// Followed authors alone.
-    pub(super) fn followed(view: &mut View<'_>, config: &Config, now_ms: TimestampMs) -> Result<Self, StoreError> {
+    /// Followed authors alone; only what lies below a place, where one is given.
+    pub(super) fn followed(
+        view: &mut View<'_>,
+        config: &Config,
+        below: Option<Keyset>,
+        now_ms: TimestampMs,
+    ) -> Result<Self, StoreError> {
         let (viewer, _, complete) = load(view, |_, _| Vec::new())?;
         let mut all = Self::new(complete);
-        all.by(&Gather { view, viewer: &viewer, config, now_ms }, followed(&viewer, config, now_ms));
+        let by = By { below, ..followed(&viewer, config, now_ms) };
+        all.by(&Gather { view, viewer: &viewer, config, now_ms }, by);
         all.merge();
         Ok(all)
     }
@@ -112,7 +122,13 @@ impl Candidates {
         let mut listed: Vec<(TimestampMs, PostNo)> = Vec::with_capacity(4 * by.authors.len());
         for author in by.authors {
             let posts = gather.view.posts_of(*author);
-            listed.extend(posts.iter().take_while(|(created_at, _)| *created_at >= by.since));
+            let recent = posts.iter().take_while(|(created_at, _)| *created_at >= by.since);
+            match by.below {
+                None => listed.extend(recent),
+                Some(place) => listed.extend(recent.skip_while(|(created_at, post)| {
+                    gather.view.facts(*post).is_none_or(|facts| !place.is_above(*created_at, facts.id()))
+                })),
+            }
         }
         let mut rest = listed.as_mut_slice();
         let mut room = by.max;
@@ -186,6 +202,7 @@ fn followed<'a>(viewer: &'a Viewer, config: &Config, now_ms: TimestampMs) -> By<
         source: Sources::FOLLOWED,
         authors: &viewer.follows,
         since: now_ms.saturating_sub(config.followed_ms()),
+        below: None,
         max: config.followed_max,
     }
 }

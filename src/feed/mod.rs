@@ -1,6 +1,10 @@
-//! The read path: view → candidates → filter → score → select → page.
+//! The read path: view → candidates → filter → score → select → page. `ladder` decides who answers, `answers` asks; the
+//! store's own pages are made here, those that PostgreSQL lists in `listed`.
 
+mod answers;
 mod candidates;
+pub mod ladder;
+mod listed;
 pub mod page;
 mod time;
 
@@ -12,11 +16,14 @@ use edgefeed_storage::model::{Id, TimestampMs};
 use edgefeed_storage::{Store, StoreError, View};
 use edgefeed_sync::Lag;
 
+use crate::cursor::{BadCursor, Keyset};
 use crate::metrics;
+use crate::ranking::score::Terms as Scored;
 use crate::ranking::{self, Config, Ranked, select};
 use crate::trending::TrendingPosts;
 use candidates::Candidates;
 
+pub use answers::Answers;
 pub use page::{Algo, FeedError, FeedPage, FeedRequest, Freshness, JsonId, PagePost, ServedFrom, TermWeights, Terms};
 pub use time::rfc3339;
 
@@ -36,6 +43,20 @@ pub struct Feed {
     tuning: ArcSwap<Tuning>,
 }
 
+/// A page, and where its chain goes on when it is one of a chain and there is more.
+#[derive(Debug)]
+struct Chained {
+    page: FeedPage,
+    next: Option<Keyset>,
+}
+
+impl Chained {
+    /// A page that begins no chain.
+    fn whole(page: FeedPage) -> Self {
+        Self { page, next: None }
+    }
+}
+
 impl Feed {
     /// A feed over a store that something else keeps current.
     pub fn new(store: Arc<Store>, trending: Arc<TrendingPosts>, lag: Arc<Lag>, config: Config) -> Self {
@@ -43,12 +64,8 @@ impl Feed {
         Self { store, trending, lag, tuning: ArcSwap::from_pointee(Tuning { config, version }) }
     }
 
-    /// One page, ranked anew at `now_ms`. Reads memory, now and then the store; no other machine.
+    /// One page, ranked anew at `now_ms`, whatever the cursor. Reads memory, now and then the store; no other machine.
     pub fn page(&self, request: &FeedRequest, now_ms: TimestampMs) -> Result<FeedPage, FeedError> {
-        if request.cursor.is_some() {
-            // None is given out yet, so this one is not ours.
-            return Err(FeedError::BadCursor);
-        }
         let started = Instant::now();
         let tuning = self.tuning.load();
         let config = &tuning.config;
@@ -57,7 +74,7 @@ impl Feed {
         let mut view = self.store.view(request.viewer, now_ms)?;
         let candidates = match request.algo {
             Algo::Ranked => Candidates::ranked(&mut view, config, &trending, now_ms)?,
-            Algo::Time => Candidates::followed(&mut view, config, now_ms)?,
+            Algo::Time => Candidates::followed(&mut view, config, None, now_ms)?,
         };
         metrics::candidates(candidates.len(), candidates.removed());
         let marks = self.degraded(view.is_warm(), candidates.complete());
@@ -84,6 +101,43 @@ impl Feed {
             degraded: marks,
             freshness: self.freshness(&tuning.version, now_ms),
         })
+    }
+
+    /// A page of followed authors' posts, newest first, below a place: how the store goes on with a chain that
+    /// PostgreSQL began. It reaches back as far as the candidates of a ranking do.
+    fn older(&self, request: &FeedRequest, below: Keyset, now_ms: TimestampMs) -> Result<Chained, FeedError> {
+        let tuning = self.tuning.load();
+        let config = &tuning.config;
+        let mut view = self.store.view(request.viewer, now_ms)?;
+        let candidates = Candidates::followed(&mut view, config, Some(below), now_ms)?;
+        metrics::candidates(candidates.len(), candidates.removed());
+        let degraded = self.degraded(view.is_warm(), candidates.complete());
+        let mut posts = candidates.score(&view, config, now_ms);
+        posts.sort_unstable_by(ranking::newest_first);
+        let shown: Vec<&Ranked> = posts.iter().take(request.limit).collect();
+        let has_more = posts.len() > shown.len();
+        let last = shown.last().filter(|_| has_more);
+        Ok(Chained {
+            next: last.map(|post| Keyset::coarse(post.created_at, post.id)),
+            page: FeedPage {
+                posts: self.fill(&view, &shown, request.explain, config)?,
+                cursor: None,
+                has_more,
+                ranked_at: now_ms,
+                served_from: ServedFrom::Local,
+                degraded,
+                freshness: self.freshness(&tuning.version, now_ms),
+            },
+        })
+    }
+
+    /// How far the store has come.
+    fn lag(&self) -> &Lag {
+        &self.lag
+    }
+
+    fn store(&self) -> &Store {
+        &self.store
     }
 
     /// Finds the trending posts anew, as the background job does.
@@ -113,7 +167,7 @@ impl Feed {
                 like_count: facts.like_count(),
                 comment_count: facts.comment_count(),
                 viewer_liked,
-                explain: explain.then(|| terms(ranked, config)),
+                explain: explain.then(|| explained(&ranked.terms, config)),
             })
         });
         Ok(posts.collect())
@@ -141,16 +195,22 @@ impl Feed {
     }
 }
 
-fn terms(ranked: &Ranked, config: &Config) -> Terms {
+fn explained(terms: &Scored, config: &Config) -> Terms {
     Terms {
-        freshness: ranked.terms.freshness,
-        engagement: ranked.terms.engagement,
-        affinity: ranked.terms.affinity,
+        freshness: terms.freshness,
+        engagement: terms.engagement,
+        affinity: terms.affinity,
         weights: TermWeights {
             freshness: config.weight_freshness,
             engagement: config.weight_engagement,
             affinity: config.weight_affinity,
         },
+    }
+}
+
+impl From<BadCursor> for FeedError {
+    fn from(_: BadCursor) -> Self {
+        Self::BadCursor
     }
 }
 

@@ -152,4 +152,7 @@ pub enum FeedError {
     /// The cursor was not made by this region, for this viewer, or was altered.
     #[error("the cursor is not valid")]
     BadCursor,
+    /// A fault of ours; what happened is in the log.
+    #[error("the page could not be made")]
+    Internal,
 }

@@ -147,6 +147,7 @@ impl From<FeedError> for Error {
     fn from(error: FeedError) -> Self {
         match error {
             FeedError::BadCursor => Self::BadCursor,
+            FeedError::Internal => Self::Internal,
             FeedError::Unavailable(cause) => {
                 // The cause names parts of the inside; it is for the log.
                 tracing::warn!(cause, "no source can answer the feed");

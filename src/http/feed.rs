@@ -1,6 +1,5 @@
 //! `GET /api/v1/feed`: one page of a reader's feed.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use ::http::header::CACHE_CONTROL;
@@ -41,15 +40,8 @@ pub(super) async fn page(services: Services, call: Call) -> Result<Response, Err
 async fn answer(services: &Services, call: Call) -> Result<(&'static str, Response), Error> {
     let caller = services.auth.authenticate(&call.headers)?;
     let request = request(&Query::parse(&call.query)?, caller, services.ids)?;
-    let page = Arc::clone(&services.page);
-    // A page may read the store or wait for a lock: never on a thread that has connections to serve. How many wait is
-    // bounded by the connections there may be.
-    let made = tokio::task::spawn_blocking(move || page(&request, now_ms()).map(|page| (respond(&page), page))).await;
-    let (response, page) = made.map_err(|error| {
-        tracing::error!(%error, "making a page panicked");
-        Error::Internal
-    })??;
-    Ok((page.served_from.name(), response?))
+    let page = (services.page)(request, now_ms()).await?;
+    Ok((page.served_from.name(), respond(&page)?))
 }
 
 fn respond(page: &FeedPage) -> Result<Response, Error> {

@@ -31,6 +31,8 @@ pub enum Takes {
     Get,
     /// POST.
     Post,
+    /// All of these.
+    GetOrPost,
 }
 
 impl Takes {
@@ -38,6 +40,7 @@ impl Takes {
         match self {
             Self::Get => method == Method::GET || method == Method::HEAD,
             Self::Post => method == Method::POST,
+            Self::GetOrPost => Self::Get.admits(method) || Self::Post.admits(method),
         }
     }
 
@@ -46,12 +49,15 @@ impl Takes {
         match self {
             Self::Get => "GET, HEAD",
             Self::Post => "POST",
+            Self::GetOrPost => "GET, HEAD, POST",
         }
     }
 }
 
 /// A request as handlers see it.
 pub struct Call {
+    /// Its method, one of those the path takes.
+    pub method: Method,
     /// Its header fields.
     pub headers: HeaderMap,
     /// Its query string, as sent; empty when there is none.
@@ -84,7 +90,7 @@ where
             let handler = handler.clone();
             async move {
                 let outcome = if takes.admits(&method) {
-                    handler(Call { headers, query, body }).await
+                    handler(Call { method, headers, query, body }).await
                 } else {
                     Err(Error::MethodNotAllowed(takes.allow()))
                 };

@@ -1,5 +1,6 @@
 //! Every route of the public listener.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use edgefeed_storage::model::IdKind;
@@ -10,8 +11,10 @@ use super::resource::{Routes, Takes, listener, resource};
 use crate::auth::Auth;
 use crate::feed::page::{FeedError, FeedPage, FeedRequest};
 
-/// Makes a page: `(request, now in epoch milliseconds)`. Called on a thread that may block for a moment.
-pub type PageFn = Arc<dyn Fn(&FeedRequest, i64) -> Result<FeedPage, FeedError> + Send + Sync>;
+/// A page in the making. It blocks no thread; it is dropped when the reader goes away.
+pub type PageFuture = Pin<Box<dyn Future<Output = Result<FeedPage, FeedError>> + Send>>;
+/// Makes a page: `(request, now in epoch milliseconds)`.
+pub type PageFn = Arc<dyn Fn(FeedRequest, i64) -> PageFuture + Send + Sync>;
 
 /// What the handlers stand on.
 #[derive(Clone)]

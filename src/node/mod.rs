@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use edgefeed_storage::{OpenOptions, Stats, Store};
+use edgefeed_sync::breaker::Breaker;
 use edgefeed_sync::config::Truncate;
 use edgefeed_sync::{Lag, Materializer};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -15,12 +16,14 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
-use crate::admin::{self, Guard};
+use crate::admin::{self, Breakers, Guard};
 use crate::auth::Auth;
 use crate::clock::now_ms;
 use crate::config::Config;
+use crate::cursor;
 use crate::failure::Failure;
-use crate::feed::Feed;
+use crate::fallback::Fallback;
+use crate::feed::{Answers, Feed};
 use crate::http::{self, Drained, Services};
 use crate::status::Status;
 use crate::trending::TrendingPosts;
@@ -36,8 +39,10 @@ pub struct Node {
     pub store: Arc<Store>,
     /// How far it has come.
     pub lag: Arc<Lag>,
-    /// What it answers.
+    /// What it answers from its own store.
     pub feed: Arc<Feed>,
+    /// What it answers, from whichever rung holds.
+    pub answers: Arc<Answers>,
     /// What it tells about itself.
     pub status: Arc<Status>,
     /// Where readers ask.
@@ -63,25 +68,36 @@ impl Node {
         let trending = Arc::new(TrendingPosts::default());
         let feed =
             Arc::new(Feed::new(Arc::clone(&store), Arc::clone(&trending), Arc::clone(&lag), config.ranking.clone()));
+        let center = config.clickhouse.is_set().then(|| Breaker::new("clickhouse", &config.breaker));
+        let postgres = config.postgres.is_set().then(|| Breaker::new("postgres", &config.breaker));
+        let breakers: Breakers = center.iter().chain(&postgres).cloned().collect();
+        let answers = Arc::new(Answers::new(
+            Arc::clone(&feed),
+            fallback(&config, postgres)?,
+            center,
+            config.fallback.clone(),
+            cursor::Keys::new(&config.http.cursor_key, &config.http.cursor_key_previous),
+        ));
         let status = Arc::new(Status::default());
         let jobs = Jobs::start(&config, &store, &trending);
         tell(&status, &store, &lag, &config, &jobs);
+        tell_rungs(&status, &answers, &breakers);
         let routes = http::routes(&Services {
             auth: Arc::new(Auth::new(&config.auth, config.node.ids)),
             ids: config.node.ids,
             page: {
-                let feed = Arc::clone(&feed);
-                Arc::new(move |request, now_ms| feed.page(request, now_ms))
+                let answers = Arc::clone(&answers);
+                Arc::new(move |request, now_ms| Box::pin(Arc::clone(&answers).page(request, now_ms)))
             },
         });
-        let admin_routes = admin::routes(Arc::clone(&status), recorder, Guard::new(&config.admin.token));
+        let admin_routes = admin::routes(Arc::clone(&status), recorder, Guard::new(&config.admin.token), breakers);
         let limits = config.limits.clone();
         let servers = vec![
             tokio::spawn(http::serve(public, routes, limits.clone(), drain(&status))),
             tokio::spawn(http::serve(operators, admin_routes, limits.for_admin(), drain(&status))),
         ];
         status.set_started();
-        Ok(Self { store, lag, feed, status, http, admin, materializer, jobs, servers })
+        Ok(Self { store, lag, feed, answers, status, http, admin, materializer, jobs, servers })
     }
 
     /// Drains and stops: `/readyz` turns, requests in flight finish or are cut at the deadline, what was applied is
@@ -94,6 +110,9 @@ impl Node {
             }
         }
         self.jobs.stop().await;
+        if let Some(fallback) = &self.answers.fallback {
+            fallback.close().await;
+        }
         let (store, materializer) = (self.store, self.materializer);
         let stopped = tokio::task::spawn_blocking(move || {
             let stopped = materializer.stop(STOP_PATIENCE).map_err(|error| error.to_string());
@@ -173,6 +192,19 @@ fn tell(status: &Status, store: &Arc<Store>, lag: &Arc<Lag>, config: &Config, jo
     status.add_check(move || (!follow.caught_up()).then(|| "catching up with Kafka for the first time".to_owned()));
     let warm = jobs.warm();
     status.add_check(move || (!warm()).then(|| "reading the store into memory".to_owned()));
+}
+
+/// The same of the ladder.
+fn tell_rungs(status: &Status, answers: &Arc<Answers>, breakers: &Breakers) {
+    let shown = Arc::clone(breakers);
+    status.add_section("breakers", move || admin::breakers(&shown));
+    let answers = Arc::clone(answers);
+    status.add_check(move || answers.out_of_reach());
+}
+
+fn fallback(config: &Config, breaker: Option<Arc<Breaker>>) -> Result<Option<Arc<Fallback>>, Failure> {
+    let fallback = breaker.map(|breaker| Fallback::new(&config.postgres, config.node.ids, breaker));
+    fallback.transpose().map_err(|problem| Failure::config(&[problem]))
 }
 
 fn store_section(stats: Stats) -> Value {

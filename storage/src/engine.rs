@@ -104,6 +104,10 @@ pub(crate) struct Snap<'a> {
 }
 
 impl Snap<'_> {
+    pub(crate) fn get(&self, family: Family, key: &Key) -> Result<Option<Vec<u8>>> {
+        Ok(self.snapshot.get_cf(self.engine.cf(family)?, key)?)
+    }
+
     pub(crate) fn scan(
         &self,
         family: Family,

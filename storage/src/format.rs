@@ -11,6 +11,11 @@ use crate::model::IdKind;
 pub const FORMAT: u32 = 1;
 const FILE: &str = "FORMAT";
 
+/// Whether there is a store in this directory.
+pub(crate) fn is_there(dir: &Path) -> bool {
+    dir.join(FILE).is_file()
+}
+
 /// Checks the directory's FORMAT against this build and `ids`, or creates the directory and the file.
 pub(crate) fn check_or_create(dir: &Path, ids: IdKind) -> Result<()> {
     let file = dir.join(FILE);

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::key::{self, Family};
 use crate::model::{Counters, Day, Hour, Id, TimestampMs, TopicPartition};
 use crate::store::Store;
-use crate::value::{self, CommentRow, DeadLetter, LinkRow, PostRow};
+use crate::value::{self, Base, CommentRow, DeadLetter, LinkRow, PostRow};
 
 impl Store {
     fn each(&self, family: Family, mut visit: impl FnMut(&[u8], &[u8]) -> Result<()>) -> Result<()> {
@@ -30,6 +30,26 @@ impl Store {
             if let Some(([user, author], [a, b, c, d])) = self.keys.split::<2>(key) {
                 let sums = counters::decode(Family::UserAuthorDays, bytes)?;
                 visit(user, author, Day::from_be_bytes([*a, *b]), Day::from_be_bytes([*c, *d]), sums);
+            }
+            Ok(())
+        })
+    }
+
+    /// Every row of the readers' bases: user, author, day, sums.
+    pub fn each_history(&self, mut visit: impl FnMut(Id, Id, Day, Partial)) -> Result<()> {
+        self.each(Family::History, |key, bytes| {
+            if let Some(([user, author], [a, b])) = self.keys.split::<2>(key) {
+                visit(user, author, Day::from_be_bytes([*a, *b]), counters::decode(Family::History, bytes)?);
+            }
+            Ok(())
+        })
+    }
+
+    /// Every reader whose base was taken, and how.
+    pub fn each_base(&self, mut visit: impl FnMut(Id, Base)) -> Result<()> {
+        self.each(Family::HistoryOf, |key, bytes| {
+            if let Some(([user], _)) = self.keys.split::<1>(key) {
+                visit(user, value::decode(Family::HistoryOf, bytes)?);
             }
             Ok(())
         })

@@ -3,12 +3,13 @@
 //! All numbers are big-endian, so that bytes order as numbers do. `id` is 16 bytes (`uuid`) or 8 (`u64`), one width a
 //! store. `~x` is the complement of x: what is newest comes first. Names and codes are on disk: they never change.
 
-use crate::model::{Day, Hour, Id, IdKind, TimestampMs, TopicPartition};
+use crate::model::{Day, Hour, Id, IdKind, TimestampMs, Topic, TopicPartition};
 
 /// A column family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Family {
-    /// name → small records about the store itself (row version marks). For ever.
+    /// name → small records about the store itself (row version marks, the last contact, where own history begins, up
+    /// to where bad records are accepted). For ever.
     Meta,
     /// topic:u8 partition:u32 → `Position`. For ever.
     Offsets,
@@ -40,6 +41,10 @@ pub enum Family {
     PostHours,
     /// user:id author:id arrival_day:u16 day:u16 → `Partial` (merge: sum, max of the last time). 97 days by `day`.
     UserAuthorDays,
+    /// user:id author:id day:u16 → `Partial`, from the center: what came before this node's own log. 97 days by `day`.
+    History,
+    /// user:id → `Base`: when the above was taken, and how many rows it has. 97 days by that time.
+    HistoryOf,
     /// partition:u32 hour:u32 event_id:16 → offset:i64 of the first. Hours of the partition's own record time.
     Dedup,
     /// topic:u8 partition:u32 offset:i64 → nothing: a repeat the node dropped. Until the log no longer holds it.
@@ -50,7 +55,7 @@ pub enum Family {
 
 impl Family {
     /// Every column family of a store.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::Meta,
         Self::Offsets,
         Self::Posts,
@@ -67,6 +72,8 @@ impl Family {
         Self::PostCounts,
         Self::PostHours,
         Self::UserAuthorDays,
+        Self::History,
+        Self::HistoryOf,
         Self::Dedup,
         Self::Marks,
         Self::DeadLetters,
@@ -91,6 +98,8 @@ impl Family {
             Self::PostCounts => "post_counts",
             Self::PostHours => "post_hours",
             Self::UserAuthorDays => "user_author_days",
+            Self::History => "history",
+            Self::HistoryOf => "history_of",
             Self::Dedup => "dedup",
             Self::Marks => "marks",
             Self::DeadLetters => "dead_letters",
@@ -102,7 +111,7 @@ impl Family {
 const CAPACITY: usize = 48;
 
 /// One key, built on the stack.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     bytes: [u8; CAPACITY],
     len: usize,
@@ -155,7 +164,7 @@ impl AsRef<[u8]> for Key {
 pub struct Keys(pub IdKind);
 
 impl Keys {
-    /// One id: `Posts`, `Comments`, `Users`, `PostCounts`, and the prefix of every family led by an id.
+    /// One id: `Posts`, `Comments`, `Users`, `PostCounts`, `HistoryOf`, and the prefix of every family led by an id.
     pub fn one(self, id: Id) -> Key {
         Key::new().id(self.0, id)
     }
@@ -180,6 +189,11 @@ impl Keys {
         self.two(user, author).push(&arrival.to_be_bytes()).push(&day.to_be_bytes())
     }
 
+    /// `History`.
+    pub fn history(self, user: Id, author: Id, day: Day) -> Key {
+        self.two(user, author).push(&day.to_be_bytes())
+    }
+
     /// Splits a key led by `N` ids into those ids and the rest; `None` when it is too short.
     pub fn split<const N: usize>(self, key: &[u8]) -> Option<([Id; N], &[u8])> {
         let width = self.0.width();
@@ -200,9 +214,14 @@ impl Keys {
     }
 }
 
+/// The prefix of everything of a topic in `Offsets`, `Marks` and `DeadLetters`.
+pub fn topic(topic: Topic) -> Key {
+    Key::new().push(&[topic.code()])
+}
+
 /// `Offsets`, and the prefix of `Marks` and `DeadLetters`.
 pub fn partition(at: TopicPartition) -> Key {
-    Key::new().push(&[at.topic.code()]).push(&at.partition.to_be_bytes())
+    topic(at.topic).push(&at.partition.to_be_bytes())
 }
 
 /// `Marks` and `DeadLetters`.
@@ -214,7 +233,7 @@ pub fn record(at: TopicPartition, offset: i64) -> Key {
 pub fn split_record(key: &[u8]) -> Option<(TopicPartition, Option<i64>)> {
     let (topic, rest) = key.split_first()?;
     let (partition, rest) = rest.split_first_chunk::<4>()?;
-    let topic = crate::model::Topic::from_code(*topic)?;
+    let topic = Topic::from_code(*topic)?;
     let at = TopicPartition { topic, partition: u32::from_be_bytes(*partition) };
     Some((at, rest.first_chunk::<8>().map(|offset| i64::from_be_bytes(*offset))))
 }
@@ -242,6 +261,26 @@ pub fn meta(name: &str, code: u8) -> Key {
     Key::new().push(name.as_bytes()).push(&[code])
 }
 
+/// `Meta`: a name and a partition.
+pub fn meta_of(name: &str, at: TopicPartition) -> Key {
+    Key::new().push(name.as_bytes()).push(partition(at).as_ref())
+}
+
+/// `Meta`: where this node's own history begins in a partition of `events`.
+pub fn begin(partition: u32) -> Key {
+    begins().push(&partition.to_be_bytes())
+}
+
+/// The prefix of every [`begin`].
+pub fn begins() -> Key {
+    Key::new().push(b"begin")
+}
+
+/// Reads a [`begin`] key: its partition.
+pub fn split_begin(key: &[u8]) -> Option<u32> {
+    Some(u32::from_be_bytes(*key.strip_prefix(b"begin")?.first_chunk::<4>()?))
+}
+
 /// A signed time as an unsigned number of the same order.
 const fn ordered(time: TimestampMs) -> u64 {
     time.cast_unsigned() ^ (1 << 63)
@@ -264,7 +303,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::Topic;
 
     fn any_id(kind: IdKind) -> impl Strategy<Value = Id> {
         any::<u128>().prop_map(move |number| match kind {
@@ -306,6 +344,15 @@ mod tests {
         fn dedup_keys_come_back(partition: u32, bucket: u32, id: u128) {
             prop_assert_eq!(split_dedup(dedup(partition, bucket, id).as_ref()), Some((partition, bucket, id)));
         }
+    }
+
+    #[test]
+    fn history_and_begin_keys_come_back() {
+        let key = Keys(IdKind::Uuid).history(Id(1), Id(u128::MAX), 9);
+        let (ids, rest) = Keys(IdKind::Uuid).split::<2>(key.as_ref()).unwrap();
+        assert_eq!((ids, rest), ([Id(1), Id(u128::MAX)], &[0, 9][..]));
+        assert_eq!(split_begin(begin(7).as_ref()), Some(7));
+        assert_eq!(split_begin(meta("versions", 2).as_ref()), None);
     }
 
     #[test]

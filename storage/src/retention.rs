@@ -11,7 +11,7 @@ use rocksdb::compaction_filter::Decision;
 use crate::counters::{self, Latest};
 use crate::key::Family;
 use crate::model::{DAY_MS, HOUR_MS, TimestampMs, day_of, hour_of};
-use crate::value::{self, CommentRow, LinkRow, PostRow};
+use crate::value::{self, Base, CommentRow, LinkRow, PostRow};
 
 /// Hourly counters are read for 7 days; one day more for clocks that differ.
 pub const POST_HOURS_KEPT: u32 = 8 * 24;
@@ -46,7 +46,8 @@ impl Retention {
     /// Whether anything of this family ever expires by compaction.
     pub fn applies(self, family: Family) -> bool {
         use Family::*;
-        matches!(family, PostHours | UserAuthorDays | Viewed | Posts | Follows | Blocks | Likes | Comments | Users)
+        matches!(family, PostHours | UserAuthorDays | History | HistoryOf | Viewed)
+            || matches!(family, Posts | Follows | Blocks | Likes | Comments | Users)
     }
 
     /// Whether a value may go. What cannot be read is kept: damage is for a reader to report.
@@ -60,9 +61,13 @@ impl Retention {
                 let hour = u32::from_be_bytes(*key.last_chunk::<4>()?);
                 return Some(hour.saturating_add(POST_HOURS_KEPT) < hour_of(now_ms));
             }
-            Family::UserAuthorDays => {
+            Family::UserAuthorDays | Family::History => {
                 let day = u16::from_be_bytes(*key.last_chunk::<2>()?);
                 return Some(day.saturating_add(PARTIAL_DAYS_KEPT) < day_of(now_ms));
+            }
+            Family::HistoryOf => {
+                let base: Base = value::decode(family, value).ok()?;
+                return Some(day_of(base.as_of_ms).saturating_add(PARTIAL_DAYS_KEPT) < day_of(now_ms));
             }
             Family::Viewed => {
                 let Latest(seen) = counters::decode(family, value).ok()?;
@@ -106,6 +111,13 @@ mod tests {
         let day = |back: u16| keys.user_author_day(Id(1), Id(2), 0, day_of(NOW) - back);
         assert!(!goes(Family::UserAuthorDays, day(97).as_ref(), &[]));
         assert!(goes(Family::UserAuthorDays, day(98).as_ref(), &[]));
+        let day = |back: u16| keys.history(Id(1), Id(2), day_of(NOW) - back);
+        assert!(!goes(Family::History, day(97).as_ref(), &[]));
+        assert!(goes(Family::History, day(98).as_ref(), &[]));
+        let base =
+            |days: i64| value::encode(Family::HistoryOf, &Base { as_of_ms: NOW - days * DAY_MS, rows: 0 }).unwrap();
+        assert!(!goes(Family::HistoryOf, &[], &base(97)));
+        assert!(goes(Family::HistoryOf, &[], &base(98)));
         let seen = |ago: i64| counters::encode(&Latest(NOW - ago));
         assert!(!goes(Family::Viewed, &[], &seen(VIEWED_KEPT_MS)));
         assert!(goes(Family::Viewed, &[], &seen(VIEWED_KEPT_MS + 1)));

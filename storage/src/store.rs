@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::apply::Writer;
 use crate::config::Config;
@@ -35,6 +35,8 @@ pub struct Store {
     pub(crate) clock: Clock,
     pub(crate) hot: RwLock<Hot>,
     pub(crate) viewers: Viewers,
+    /// Held while a reader's base is replaced; never together with another lock.
+    pub(crate) history: Mutex<()>,
     /// Write-locked while a batch is applied, read-locked while the projection is filled from the store.
     pub(crate) writer: RwLock<Writer>,
 }
@@ -60,8 +62,14 @@ impl Store {
             clock,
             hot: RwLock::new(Hot::new(budget.hot_bytes, 0)),
             viewers: Viewers::new(budget.viewer_bytes),
+            history: Mutex::new(()),
             writer: RwLock::new(writer),
         })
+    }
+
+    /// Whether there is a store to open in `config.dir`; [`Store::open`] would make one.
+    pub fn is_there(config: &Config) -> bool {
+        format::is_there(&config.dir)
     }
 
     /// The kind of ids this store was created with.

@@ -104,6 +104,24 @@ pub(crate) struct VersionMark {
     pub floor: u64,
 }
 
+/// Where this node's own history begins in a partition of `events`: everything below is the center's to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Begin {
+    /// The first offset applied; of a partition found empty, the offset its first record will have at least.
+    pub offset: i64,
+    /// Kafka's time of that record, at most 5 min ahead of this node's clock; `None` while there was none.
+    pub time: Option<TimestampMs>,
+}
+
+/// How the center's part of a reader's history was last taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Base {
+    /// When the center was asked.
+    pub as_of_ms: TimestampMs,
+    /// How many rows it had: 0 when everything known of the reader came to this node itself.
+    pub rows: u32,
+}
+
 /// A record that could not be used, kept whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {
@@ -117,6 +135,31 @@ pub struct DeadLetter {
     pub key: Option<Vec<u8>>,
     /// The record's value, as it came.
     pub value: Option<Vec<u8>>,
+}
+
+/// What can be told of a dead letter without reading its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LetterHead {
+    pub(crate) reason: DeadReason,
+    pub(crate) detail: String,
+    pub(crate) time: TimestampMs,
+    pub(crate) value_bytes: u64,
+}
+
+/// Reads the front of a [`DeadLetter`]: the fields up to the value, and of that its length alone.
+pub(crate) fn letter_head(bytes: &[u8]) -> Result<LetterHead> {
+    type Front = (DeadReason, String, TimestampMs, Option<Vec<u8>>);
+    let family = Family::DeadLetters;
+    let body = match bytes.split_first() {
+        Some((&VERSION, body)) => body,
+        _ => return Err(damaged(family, "unknown value version")),
+    };
+    let unread = |error: bincode::error::DecodeError| damaged(family, &error.to_string());
+    let ((reason, detail, time, _), used) =
+        bincode::serde::decode_from_slice::<Front, _>(body, config()).map_err(unread)?;
+    // A sequence is its length and then its items.
+    let (length, _) = bincode::serde::decode_from_slice::<Option<u64>, _>(&body[used..], config()).map_err(unread)?;
+    Ok(LetterHead { reason, detail, time, value_bytes: length.unwrap_or(0) })
 }
 
 #[cfg(test)]
@@ -139,5 +182,23 @@ mod tests {
         newer[0] = VERSION + 1;
         let error = decode::<PostRow>(Family::Posts, &newer).unwrap_err().to_string();
         assert!(error.contains("posts") && error.contains("version 2"), "{error}");
+    }
+
+    #[test]
+    fn the_head_of_a_dead_letter_is_its_front() {
+        for value in [None, Some(vec![]), Some(vec![7; 300]), Some(vec![0xff; 70_000])] {
+            let letter = DeadLetter {
+                reason: DeadReason::BadId,
+                detail: "\u{e9}t\u{e9}".to_owned(),
+                time: -5,
+                key: Some(b"k".to_vec()),
+                value,
+            };
+            let head = letter_head(&encode(Family::DeadLetters, &letter).unwrap()).unwrap();
+            let length = letter.value.as_ref().map_or(0, Vec::len) as u64;
+            let expected = LetterHead { reason: letter.reason, detail: letter.detail, time: -5, value_bytes: length };
+            assert_eq!(head, expected);
+        }
+        assert!(letter_head(&[]).is_err() && letter_head(&[VERSION, 0]).is_err());
     }
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use parking_lot::RwLockReadGuard;
 
+use crate::counters::{self, RowCounts};
 use crate::error::Result;
 use crate::hot::{self, AuthorNo, Hot, PostFacts, PostNo};
 use crate::key::Family;
 use crate::model::{Id, TimestampMs, day_of};
 use crate::store::Store;
-use crate::value::{self, LinkRow};
+use crate::value::{self, LinkRow, PostRow};
 use crate::viewer::{Facts, Viewer};
 
 /// How often authors are loaded anew when others push them out meanwhile.
@@ -149,6 +150,25 @@ impl View<'_> {
                 None => Ok(false),
             })
             .collect()
+    }
+}
+
+/// Facts about posts by id, wherever the ids came from: straight from the store.
+impl View<'_> {
+    /// The live rows of `likes` and `comments` of these posts, in the order asked; `None` for one the store does not
+    /// know.
+    pub fn row_counts(&self, posts: &[Id]) -> Result<Vec<Option<RowCounts>>> {
+        let keys: Vec<_> = posts.iter().map(|post| self.store.keys.one(*post)).collect();
+        let rows = self.store.engine.get_many(Family::Posts, &keys)?;
+        let counts = self.store.engine.get_many(Family::PostCounts, &keys)?;
+        let one = |row: Option<&[u8]>, counts: Option<&[u8]>| -> Result<Option<RowCounts>> {
+            let Some(row) = row else { return Ok(None) };
+            if value::decode::<PostRow>(Family::Posts, row)?.live().is_none() {
+                return Ok(None);
+            }
+            counts.map_or(Ok(RowCounts::default()), |bytes| counters::decode(Family::PostCounts, bytes)).map(Some)
+        };
+        rows.iter().zip(&counts).map(|(row, counts)| one(row.as_deref(), counts.as_deref())).collect()
     }
 }
 

@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::hot::{AuthorNo, Hot};
 use crate::key::{Family, Keys};
 use crate::model::{Counters, Day, Id, TimestampMs};
+use crate::value::{self, Base, LinkRow};
 
 /// Days of history that affinity sums: today and the 89 before.
 pub const AFFINITY_DAYS: Day = 90;
@@ -27,8 +28,11 @@ pub struct Viewer {
     pub me: AuthorNo,
     /// Whom they follow.
     pub follows: Vec<AuthorNo>,
-    /// What they did with each author's posts over 90 days.
+    /// What they did with each author's posts over 90 days: as the center had it from before this node's own log, and
+    /// as this node applied it since.
     pub history: Vec<(AuthorNo, Counters)>,
+    /// How the center's part of that was taken; `None` when it never was.
+    pub base: Option<Base>,
     /// Whom they block, and who blocks them.
     pub blocked: HashSet<AuthorNo>,
     /// Posts they hid.
@@ -60,6 +64,7 @@ impl Viewer {
 pub(crate) struct Facts {
     follows: Vec<Id>,
     history: Vec<(Id, Counters)>,
+    base: Option<Base>,
     blocked: Vec<Id>,
     hidden: HashSet<Id>,
     viewed: HashMap<Id, TimestampMs>,
@@ -84,7 +89,12 @@ impl Facts {
         others(Family::Blocks, &mut facts.blocked, |value| removed(Family::Blocks, value))?;
         others(Family::BlockedBy, &mut facts.blocked, |_| Ok(false))?;
         facts.read_seen(&snap, keys, viewer)?;
-        facts.read_history(&snap, keys, viewer, day)?;
+        for family in [Family::UserAuthorDays, Family::History] {
+            facts.read_history(&snap, family, keys, viewer, day)?;
+        }
+        facts.merge_history();
+        let base = snap.get(Family::HistoryOf, &prefix)?;
+        facts.base = base.map(|bytes| value::decode(Family::HistoryOf, &bytes)).transpose()?;
         Ok(facts)
     }
 
@@ -102,22 +112,35 @@ impl Facts {
         })
     }
 
-    /// Sums the partials of each author whose day lies in the window. Keys come author by author.
-    fn read_history(&mut self, snap: &Snap<'_>, keys: Keys, viewer: Id, today: Day) -> Result<()> {
+    /// Sums the partials of each author whose day lies in the window: of the node's own or of the center's, which have
+    /// no event in common. Keys come author by author and end in the day.
+    fn read_history(&mut self, snap: &Snap<'_>, family: Family, keys: Keys, viewer: Id, today: Day) -> Result<()> {
         let first = today.saturating_sub(AFFINITY_DAYS - 1);
-        snap.scan(Family::UserAuthorDays, &keys.one(viewer), |key, value| {
+        snap.scan(family, &keys.one(viewer), |key, value| {
             let Some(([_, author], rest)) = keys.split::<2>(key) else { return Ok(true) };
             let Some(day) = rest.last_chunk::<2>().map(|day| Day::from_be_bytes(*day)) else { return Ok(true) };
             if !(first..=today).contains(&day) {
                 return Ok(true);
             }
-            let partial: Partial = counters::decode(Family::UserAuthorDays, value)?;
+            let partial: Partial = counters::decode(family, value)?;
             match self.history.last_mut().filter(|(last, _)| *last == author) {
                 Some((_, sum)) => sum.add(&partial.counters),
                 None => self.history.push((author, partial.counters)),
             }
             Ok(true)
         })
+    }
+
+    /// Makes one sum an author of the two.
+    fn merge_history(&mut self) {
+        self.history.sort_by_key(|(author, _)| *author);
+        self.history.dedup_by(|(author, sum), (kept, all)| {
+            let same = author == kept;
+            if same {
+                all.add(sum);
+            }
+            same
+        });
     }
 
     fn authors(&self) -> impl Iterator<Item = &Id> {
@@ -142,6 +165,7 @@ impl Facts {
             me: number(&id)?,
             follows: self.follows.iter().map(number).collect::<Option<_>>()?,
             history: self.history.iter().map(|(author, sum)| Some((number(author)?, *sum))).collect::<Option<_>>()?,
+            base: self.base,
             blocked: self.blocked.iter().map(number).collect::<Option<_>>()?,
             hidden: self.hidden.clone(),
             viewed: self.viewed.clone(),
@@ -150,7 +174,7 @@ impl Facts {
 }
 
 fn removed(family: Family, value: &[u8]) -> Result<bool> {
-    let row: crate::value::LinkRow = crate::value::decode(family, value)?;
+    let row: LinkRow = value::decode(family, value)?;
     Ok(row.removed.is_some())
 }
 

@@ -91,7 +91,8 @@ impl Brokers {
     }
 }
 
-fn found_partitions(metadata: &Metadata, name: &str) -> Result<u32, String> {
+/// How many partitions an answer shows of a topic, or why it shows none.
+pub(crate) fn found_partitions(metadata: &Metadata, name: &str) -> Result<u32, String> {
     let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == name) else {
         return Err("not in the answer".to_owned());
     };

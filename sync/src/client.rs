@@ -76,6 +76,25 @@ pub(crate) fn consumer(config: &Config) -> Result<Client> {
         .map_err(Error::kafka("creating the consumer"))
 }
 
+/// Creates a consumer that reads what it is told or asks about a group, and never joins one. Speaks to no broker yet.
+pub(crate) fn outsider(config: &Config, group: &str) -> Result<Client> {
+    base(&config.brokers, &config.client_id, &config.security)
+        .set("group.id", group)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "error")
+        .set("enable.partition.eof", "true")
+        .set("isolation.level", "read_committed")
+        .set("allow.auto.create.topics", "false")
+        .set("queued.max.messages.kbytes", config.prefetch_kib.to_string())
+        .set("fetch.max.bytes", FETCH_MAX_BYTES.to_string())
+        .set("fetch.wait.max.ms", "100")
+        // A commit has no timeout of its own.
+        .set("socket.timeout.ms", config.request_timeout_ms.max(1_000).to_string())
+        .create_with_context(Context::default())
+        .map_err(Error::kafka("creating a consumer"))
+}
+
 /// What every client shares.
 pub(crate) fn base(brokers: &str, client_id: &str, security: &Security) -> ClientConfig {
     let mut client = ClientConfig::new();

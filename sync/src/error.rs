@@ -52,6 +52,22 @@ pub enum Error {
         /// Why the first of them was not.
         detail: String,
     },
+    /// The brokers refuse a record for good: it is too large, the topic is not there, or this user may not write to it.
+    /// Sending it again is no use before that is mended.
+    #[error("kafka refuses the record: {detail}")]
+    Refused {
+        /// The library's words.
+        detail: String,
+    },
+    /// A dead-letter topic is not there and cannot be made, or its source topic is not there. Mend that, or make it by
+    /// hand.
+    #[error("{topic}: {detail}")]
+    DeadLetterTopic {
+        /// The topic's Kafka name.
+        topic: String,
+        /// Why, and what to do.
+        detail: String,
+    },
     /// Not everything was delivered within the time given. What is queued is still being tried.
     #[error("not everything was delivered in time")]
     FlushTimedOut,

@@ -17,6 +17,7 @@ pub mod center;
 mod client;
 pub mod config;
 mod consumer;
+pub mod dead_letters;
 pub mod decode;
 mod embedded;
 mod error;

@@ -45,7 +45,7 @@ impl Materializer {
     pub fn start(config: &Config, store: Arc<Store>, clock: Clock) -> Result<Self> {
         let client = Arc::new(client::consumer(config)?);
         let names = Names::new(config.topics.followed());
-        let lag = Arc::new(Lag::new(names.all(), &store.positions()?));
+        let lag = Arc::new(Lag::new(names.all(), &store.positions()?, store.last_contact()?.as_ref()));
         let mailbox = Arc::new(Mailbox::default());
         let (output, input) = bounded((config.queue_records / CHUNK_RECORDS).max(1));
         let mut threads = Threads::new(&mailbox, &lag);

@@ -45,6 +45,14 @@ pub fn describe_metrics() {
         Unit::Seconds,
         "Time RocksDB took for the one write of a batch"
     );
+    describe_gauge!(
+        "edgefeed_breaker_state",
+        "Whether a dependency is asked, by dependency: 0 as usual (closed), 1 by a few probes (half-open), 2 not (open)"
+    );
+    describe_counter!(
+        "edgefeed_breaker_transitions_total",
+        "Changes of a breaker's state, by dependency and the state entered (closed, half_open, open)"
+    );
     // There from the start, so that an alert on their rise has something to rise from.
     for name in ["edgefeed_offsets_gap_total", "edgefeed_dedup_hits_total", "edgefeed_dedup_misses_total"] {
         counter!(name).increment(0);

@@ -23,8 +23,20 @@ impl Names {
         self.0.iter().find(|(_, known)| known == name).map(|(topic, _)| *topic)
     }
 
-    fn name(&self, topic: Topic) -> Option<&str> {
+    /// The Kafka name of a followed topic.
+    pub(crate) fn name(&self, topic: Topic) -> Option<&str> {
         self.0.iter().find(|(known, _)| *known == topic).map(|(_, name)| name.as_str())
+    }
+
+    /// The partition behind a Kafka name and number.
+    pub(crate) fn partition(&self, name: &str, number: i32) -> Option<TopicPartition> {
+        Some(TopicPartition { topic: self.topic(name)?, partition: u32::try_from(number).ok()? })
+    }
+
+    /// The partitions of the library's list.
+    pub(crate) fn partitions(&self, list: &TopicPartitionList) -> Vec<TopicPartition> {
+        let elements = list.elements();
+        elements.iter().filter_map(|element| self.partition(element.topic(), element.partition())).collect()
     }
 
     /// The library's list of some partitions, each with an offset.
@@ -46,11 +58,7 @@ impl Names {
         let known = list.elements().into_iter().filter_map(|element| {
             element.error().ok()?;
             let Offset::Offset(offset) = element.offset() else { return None };
-            let at = TopicPartition {
-                topic: self.topic(element.topic())?,
-                partition: u32::try_from(element.partition()).ok()?,
-            };
-            Some((at, offset))
+            Some((self.partition(element.topic(), element.partition())?, offset))
         });
         known.collect()
     }

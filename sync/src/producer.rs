@@ -4,9 +4,9 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Message as _};
+use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 
 use crate::client;
@@ -27,6 +27,19 @@ pub struct Delivered {
     pub partition: u32,
     /// The offset.
     pub offset: i64,
+}
+
+/// A record to be sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Outgoing<'a> {
+    pub(crate) topic: &'a str,
+    /// Without one the key decides, and without a key chance.
+    pub(crate) partition: Option<i32>,
+    pub(crate) key: Option<&'a [u8]>,
+    pub(crate) value: Option<&'a [u8]>,
+    /// Without one the library's clock decides.
+    pub(crate) time_ms: Option<i64>,
+    pub(crate) headers: &'a [(&'a str, &'a [u8])],
 }
 
 /// Called once with the fate of a record, on the producer's own thread: be quick.
@@ -51,7 +64,18 @@ impl Producer {
 
     /// A producer for a cluster as configured. Speaks to no broker yet.
     pub fn connect_with(brokers: &str, client_id: &str, security: &Security) -> Result<Self> {
-        let inner = client::base(brokers, client_id, security)
+        Self::create(client::base(brokers, client_id, security))
+    }
+
+    /// As [`Producer::connect_with`], for records of up to this many bytes.
+    pub(crate) fn connect_large(brokers: &str, client_id: &str, security: &Security, bytes: usize) -> Result<Self> {
+        let mut config = client::base(brokers, client_id, security);
+        config.set("message.max.bytes", bytes.to_string());
+        Self::create(config)
+    }
+
+    fn create(mut config: ClientConfig) -> Result<Self> {
+        let inner = config
             .set("enable.idempotence", "true")
             .set("acks", "all")
             // Java's default, so that one user's events share a partition whoever sent them.
@@ -78,7 +102,7 @@ impl Producer {
         time_ms: Option<i64>,
     ) -> Result<()> {
         self.inner.context().take_failure()?;
-        self.queue(topic, partition, key, value, time_ms, None)
+        self.queue(&Outgoing { topic, partition, key: Some(key), value, time_ms, headers: &[] }, None)
     }
 
     /// Queues a record as [`Producer::send`] does and tells its fate through `tell`, then also in failure; such
@@ -90,22 +114,25 @@ impl Producer {
         value: Option<&[u8]>,
         tell: impl FnOnce(Result<Delivered>) + Send + Sync + 'static,
     ) -> Result<()> {
-        self.queue(topic, None, key, value, None, Some(Box::new(tell)))
+        self.send_record(&Outgoing { topic, key: Some(key), value, ..Outgoing::default() }, tell)
     }
 
-    fn queue(
+    /// As [`Producer::send_then`], with everything a record may have.
+    pub(crate) fn send_record(
         &self,
-        topic: &str,
-        partition: Option<i32>,
-        key: &[u8],
-        value: Option<&[u8]>,
-        time_ms: Option<i64>,
-        tell: Option<Tell>,
+        record: &Outgoing<'_>,
+        tell: impl FnOnce(Result<Delivered>) + Send + Sync + 'static,
     ) -> Result<()> {
-        let mut record = BaseRecord::with_opaque_to(topic, Box::new(tell)).key(key);
-        record.partition = partition;
-        record.payload = value;
-        record.timestamp = time_ms;
+        self.queue(record, Some(Box::new(tell)))
+    }
+
+    fn queue(&self, outgoing: &Outgoing<'_>, tell: Option<Tell>) -> Result<()> {
+        let mut record = BaseRecord::<[u8], [u8], _>::with_opaque_to(outgoing.topic, Box::new(tell));
+        record.partition = outgoing.partition;
+        record.key = outgoing.key;
+        record.payload = outgoing.value;
+        record.timestamp = outgoing.time_ms;
+        record.headers = headers(outgoing.headers);
         let deadline = Instant::now() + QUEUE_WAIT;
         let outstanding = self.inner.context().begin();
         loop {
@@ -137,6 +164,30 @@ impl Producer {
         } else {
             Err(Error::FlushTimedOut)
         }
+    }
+}
+
+fn headers(headers: &[(&str, &[u8])]) -> Option<OwnedHeaders> {
+    let mut owned = (!headers.is_empty()).then(OwnedHeaders::new);
+    for (key, value) in headers {
+        owned = owned.map(|owned| owned.insert(Header { key, value: Some(*value) }));
+    }
+    owned
+}
+
+/// Why a record was given up, as far as somebody asks for it by itself.
+fn given_up(error: &KafkaError) -> Error {
+    match error.rdkafka_error_code() {
+        Some(
+            RDKafkaErrorCode::MessageSizeTooLarge
+            | RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::ClusterAuthorizationFailed
+            | RDKafkaErrorCode::UnknownTopicOrPartition
+            | RDKafkaErrorCode::UnknownTopic
+            | RDKafkaErrorCode::PolicyViolation
+            | RDKafkaErrorCode::InvalidRecord,
+        ) => Error::Refused { detail: error.to_string() },
+        _ => Error::NotDelivered { lost: 1, detail: error.to_string() },
     }
 }
 
@@ -236,14 +287,14 @@ impl ProducerContext for Deliveries {
                 partition: u32::try_from(message.partition()).unwrap_or_default(),
                 offset: message.offset(),
             }),
-            Err((error, _)) => Err(error.to_string()),
+            Err((error, _)) => Err(error),
         };
         match *tell {
             Some(tell) => {
-                tell(fate.map_err(|detail| Error::NotDelivered { lost: 1, detail }));
+                tell(fate.map_err(given_up));
                 self.settle(None);
             }
-            None => self.settle(fate.err()),
+            None => self.settle(fate.err().map(ToString::to_string)),
         }
     }
 }

@@ -17,6 +17,8 @@ use crate::lag::Lag;
 use crate::mailbox::Mailbox;
 use crate::start::{self, Extent, Gap, GapReason};
 
+/// How often at most the last contact is noted in the store.
+const NOTE_EVERY: Duration = Duration::from_secs(2);
 /// How often a missing topic is looked for, at the least.
 const MISSING_RETRY: Duration = Duration::from_secs(2);
 
@@ -38,6 +40,8 @@ struct Settled {
     /// The reader's offsets, while they are yet to be compared with the logs.
     recheck: Option<BTreeMap<TopicPartition, i64>>,
     next_discovery: Option<Instant>,
+    /// How far the last note in the store goes, and when another may be made.
+    noted: Option<(TimestampMs, Instant)>,
 }
 
 impl Watcher {
@@ -59,7 +63,20 @@ impl Watcher {
                 }
             }
             self.publish();
+            if settled.noted.is_none_or(|(_, again)| Instant::now() >= again) {
+                self.note(&mut settled)?;
+            }
             self.mailbox.rest(self.poll);
+        }
+        self.note(&mut settled)
+    }
+
+    /// Notes in the store how fresh it is, so that after a restart an idle topic's last record does not decide its age.
+    fn note(&self, settled: &mut Settled) -> Result<()> {
+        let Some(contact) = self.lag().contact_so_far(self.now_ms()) else { return Ok(()) };
+        if settled.noted.is_none_or(|(noted, _)| noted < contact.through) {
+            self.store.note_contact(&contact)?;
+            settled.noted = Some((contact.through, Instant::now() + NOTE_EVERY));
         }
         Ok(())
     }

@@ -420,3 +420,37 @@ fn settings_the_library_refuses_are_errors_at_once() {
     let refused = Materializer::start(&config, world.open(), clock());
     assert!(matches!(refused, Err(Error::Config(_))), "{refused:?}");
 }
+
+#[test]
+fn an_idle_node_that_restarts_without_kafka_counts_its_age_from_the_last_contact() {
+    let world = World::new(2);
+    let long_ago = now_ms() - 3_600_000;
+    let producer = world.producer();
+    // One partition with a record of an hour ago; all others have none.
+    producer.send("events", Some(0), b"7", Some(event(1, 1).as_bytes()), Some(long_ago)).unwrap();
+    producer.flush(PATIENCE).unwrap();
+    let store = world.open();
+    let before = now_ms();
+    let node = world.start(&store);
+    let lag = node.lag();
+    assert!(lag.wait_caught_up(PATIENCE));
+    wait_for("fresh contact", || lag.applied_through(now_ms()).is_some_and(|through| through >= before));
+    node.stop(PATIENCE).unwrap();
+    drop(store);
+
+    let World { broker, dir } = world;
+    let brokers = broker.address().unwrap();
+    drop(broker);
+    let config = Config { brokers, request_timeout_ms: 200, watermark_poll_ms: 50, ..Config::default() };
+    let options = OpenOptions { ids: IdKind::U64, apply_truncates: false };
+    let storage = edgefeed_storage::Config { dir: dir.path().to_owned(), ..edgefeed_storage::Config::default() };
+    let store = Arc::new(Store::open(&storage, options).unwrap());
+    let node = Materializer::start(&config, Arc::clone(&store), clock()).unwrap();
+    let lag = node.lag();
+    wait_for("Kafka to be missed", || !lag.snapshot(now_ms())["contact_error"].is_null());
+    let through = lag.applied_through(now_ms()).unwrap();
+    assert!((before..=now_ms()).contains(&through), "{}", lag.snapshot(now_ms()));
+    assert!(lag.holds_anything() && !lag.caught_up());
+    node.stop(PATIENCE).unwrap();
+    assert_eq!(store.last_contact().unwrap().unwrap().through, through, "an outage moves nothing");
+}

@@ -7,6 +7,7 @@ mod compare;
 mod crash;
 mod demo;
 mod formula;
+mod history;
 mod log;
 mod offsets;
 mod oracle;

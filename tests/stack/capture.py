@@ -96,7 +96,7 @@ def main(names):
     try:
         # Always servers of its own: it makes and deletes databases and topics.
         own = {key: value for key, value in os.environ.items() if not key.startswith("EDGEFEED_TEST_")}
-        subprocess.run([STACK, "up", directory], check=True, env=own)
+        subprocess.run([STACK, "up", directory, "postgres", "connect"], check=True, env=own)
         env = dict(line.split("=", 1) for line in Path(directory, "env").read_text().splitlines())
         done = [capture(env, file) for file in files]
         return 0 if all(done) else 1

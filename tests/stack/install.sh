@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Installs what `stack` runs: PostgreSQL and Java from the system's packages, Kafka and Debezium from Maven Central.
+# Installs what `stack` runs: PostgreSQL and Java from the system's packages, Kafka and Debezium from Maven Central,
+# ClickHouse (as a library) from PyPI.
 # Run it as often as you like: what is there is left alone, and a second run takes under a second.
 #
 #   tests/stack/install.sh            install what is missing
 #   tests/stack/install.sh --check    install nothing; say what is missing and exit 1
 #
-# The jars go to ${EDGEFEED_STACK_HOME:-$HOME/.cache/edgefeed/stack}; remove that folder to be rid of them.
+# Jars and library go to ${EDGEFEED_STACK_HOME:-$HOME/.cache/edgefeed/stack}; remove that folder to be rid of them.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -44,12 +45,13 @@ have_postgres || missing+=(postgresql)
 have_java || missing+=(default-jdk-headless)
 command -v mvn >/dev/null || missing+=(maven)
 command -v python3 >/dev/null || missing+=(python3)
+python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 
 if [ ${#missing[@]} -gt 0 ]; then
     [ "$check_only" = no ] || fail "missing: ${missing[*]}"
     if ! command -v apt-get >/dev/null; then
         fail "this system has no apt-get; install these yourself (Debian's names: PostgreSQL 14 or newer," \
-             "Java 17 or newer, Maven 3.6.3 or newer, Python 3.9 or newer), then run this again: ${missing[*]}"
+             "Java 17 or newer, Maven 3.6.3 or newer, Python 3.9 or newer with venv), then run this again: ${missing[*]}"
     fi
     [ "$(id -u)" = 0 ] || fail "not root; run: sudo apt-get install ${missing[*]}"
     say "apt-get install ${missing[*]}"
@@ -64,19 +66,22 @@ if [ ${#missing[@]} -gt 0 ]; then
     apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
-# The jars. The stamp is the sum of the files that decide what is fetched.
-stamp=$(cat "$here"/maven/*/pom.xml "$here/install.sh" | sha256sum | cut -d' ' -f1)
-if [ "$(cat "$home/stamp" 2>/dev/null || true)" = "$stamp" ]; then
+# The rest. A stamp is the sum of what decides what is fetched; the library is built for one version of Python.
+jars=$(cat "$here"/maven/*/pom.xml "$here/install.sh" | sha256sum | cut -d' ' -f1)
+library=$( (cat "$here/clickhouse-requirements.txt"; python3 -c 'import sys; print(sys.version, sys.base_prefix)') |
+    sha256sum | cut -d' ' -f1)
+have_jars() { [ "$(cat "$home/stamp" 2>/dev/null || true)" = "$jars" ]; }
+have_library() { [ "$(cat "$home/clickhouse/stamp" 2>/dev/null || true)" = "$library" ]; }
+if have_jars && have_library; then
     say "all there ($home)"
     exit 0
 fi
-[ "$check_only" = no ] || fail "missing: the jars in $home (run $0)"
+[ "$check_only" = no ] || fail "missing: the jars or ClickHouse in $home (run $0)"
 
 mkdir -p "$home"
 # Two test runs may start at once; the second waits and then finds the work done.
 exec 9>"$home/lock"
 flock 9
-[ "$(cat "$home/stamp" 2>/dev/null || true)" != "$stamp" ] || { say "all there ($home)"; exit 0; }
 
 fetch() { # fetch POM-FOLDER TARGET
     say "Maven: $1"
@@ -85,17 +90,31 @@ fetch() { # fetch POM-FOLDER TARGET
         { tail -20 "$home/maven.log" >&2; fail "Maven could not fetch $1 (log: $home/maven.log)"; }
 }
 
-new=$home/new
-rm -rf "$new" "$home/stamp"
-mkdir -p "$new/plugins"
-fetch kafka "$new/kafka"
-fetch debezium "$new/archives"
-tar -xzf "$new"/archives/debezium-connector-postgres-*-plugin.tar.gz -C "$new/plugins"
-rm -r "$new/archives"
-rm -rf "$home/kafka" "$home/plugins"
-mv "$new/kafka" "$new/plugins" "$home/"
-rmdir "$new"
-echo "$stamp" >"$home/stamp"
-kafka=$(basename "$home"/kafka/kafka_2.13-*.jar .jar)
-debezium=$(basename "$home"/plugins/*/debezium-connector-postgres-*.jar .jar)
-say "done: $kafka and $debezium in $home"
+if ! have_jars; then
+    new=$home/new
+    rm -rf "$new" "$home/stamp"
+    mkdir -p "$new/plugins"
+    fetch kafka "$new/kafka"
+    fetch debezium "$new/archives"
+    tar -xzf "$new"/archives/debezium-connector-postgres-*-plugin.tar.gz -C "$new/plugins"
+    rm -r "$new/archives"
+    rm -rf "$home/kafka" "$home/plugins"
+    mv "$new/kafka" "$new/plugins" "$home/"
+    rmdir "$new"
+    echo "$jars" >"$home/stamp"
+    kafka=$(basename "$home"/kafka/kafka_2.13-*.jar .jar)
+    debezium=$(basename "$home"/plugins/*/debezium-connector-postgres-*.jar .jar)
+    say "done: $kafka and $debezium in $home"
+fi
+
+if ! have_library; then
+    say "PyPI: $(grep -v '^#' "$here/clickhouse-requirements.txt" | tr '\n' ' ')"
+    rm -rf "$home/clickhouse"
+    python3 -m venv "$home/clickhouse"
+    # What the library wants for data frames is left out; the server has no use for it.
+    "$home/clickhouse/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+        -r "$here/clickhouse-requirements.txt" || fail "pip could not fetch ClickHouse"
+    "$home/clickhouse/bin/python" -c 'import chdb, lz4.frame, clickhouse_cityhash.cityhash' || fail "ClickHouse does not load"
+    echo "$library" >"$home/clickhouse/stamp"
+    say "done: ClickHouse in $home/clickhouse"
+fi

@@ -1,5 +1,6 @@
 //! `GET /api/v1/feed` from outside.
 
+use std::future::ready;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::{Answer, Server};
 use crate::auth::{self, Auth, demo_token};
 use crate::feed::page::{Algo, FeedError, FeedPage, FeedRequest, Freshness, JsonId, PagePost, ServedFrom};
 use crate::http::limits::Config;
-use crate::http::{Services, routes};
+use crate::http::{PageFuture, Services, routes};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const ALICE: &str = "00000000-0000-0000-0000-0000000000a1";
@@ -28,13 +29,14 @@ impl Edge {
     async fn start() -> Self {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&asked);
-        let page = move |request: &FeedRequest, now_ms: i64| {
+        let page = move |request: FeedRequest, now_ms: i64| -> PageFuture {
             seen.lock().unwrap().push(request.clone());
-            match request.cursor.as_deref() {
+            let page = match request.cursor.as_deref() {
                 Some("down") => Err(FeedError::Unavailable("/var/lib/edgefeed: No such file".to_owned())),
                 Some(_) => Err(FeedError::BadCursor),
                 None => Ok(one_post(now_ms)),
-            }
+            };
+            Box::pin(ready(page))
         };
         let config = auth::Config { hs256_secret: SecretString::from(SECRET), ..auth::Config::default() };
         let services =

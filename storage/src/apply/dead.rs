@@ -1,6 +1,8 @@
 //! Dead letters: kept whole, counted by reason, bounded in number and in bytes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
+
+use rocksdb::WriteBatch;
 
 use super::{Pending, Writer};
 use crate::config::Config;
@@ -42,6 +44,19 @@ impl Cemetery {
         self.bytes = self.bytes.saturating_add(bytes);
     }
 
+    /// Forgets some; gives back how many of them there were.
+    fn fill(&mut self, keys: &BTreeSet<&Key>) -> u64 {
+        let before = self.graves.len();
+        let mut freed = 0_u64;
+        self.graves.retain(|(key, bytes)| {
+            let stays = !keys.contains(key);
+            freed = freed.saturating_add(if stays { 0 } else { *bytes });
+            stays
+        });
+        self.bytes = self.bytes.saturating_sub(freed);
+        u64::try_from(before - self.graves.len()).unwrap_or(u64::MAX)
+    }
+
     /// The oldest, while there are too many. The newest always stays.
     fn surplus(&mut self) -> Option<Key> {
         let count = u64::try_from(self.graves.len()).unwrap_or(u64::MAX);
@@ -55,6 +70,17 @@ impl Cemetery {
 }
 
 impl Writer {
+    /// Drops dead letters, as one write; gives back how many of them there were.
+    pub(crate) fn unbury(&mut self, engine: &Engine, keys: &[Key]) -> Result<u64> {
+        let mut batch = WriteBatch::default();
+        let family = engine.cf(Family::DeadLetters)?;
+        for key in keys {
+            batch.delete_cf(family, key);
+        }
+        engine.write(batch)?;
+        Ok(self.dead.fill(&keys.iter().collect()))
+    }
+
     pub(super) fn bury(
         &mut self,
         record: &Record,

@@ -22,7 +22,7 @@ use crate::key::{self, Family, Keys};
 use crate::model::{Change, Id, Outcome, Record, TimestampMs, Topic, TopicPartition};
 use crate::position::{Applied, Position};
 use crate::store::{OpenOptions, Store};
-use crate::value::{self, VersionMark};
+use crate::value::{self, Begin, VersionMark};
 use pending::Pending;
 
 /// How far a record's clock may run ahead of the node's before it is ignored as a clock.
@@ -34,6 +34,7 @@ pub(crate) struct Writer {
     keys: Keys,
     apply_truncates: bool,
     positions: BTreeMap<TopicPartition, Position>,
+    begins: BTreeMap<u32, Begin>,
     versions: BTreeMap<Topic, VersionMark>,
     stalled: BTreeSet<Topic>,
     dedup: Dedup,
@@ -49,10 +50,18 @@ impl Writer {
             }
             Ok(true)
         })?;
+        let mut begins = BTreeMap::new();
+        engine.scan(Family::Meta, &key::begins(), |key, bytes| {
+            if let Some(partition) = key::split_begin(key) {
+                begins.insert(partition, value::decode(Family::Meta, bytes)?);
+            }
+            Ok(true)
+        })?;
         Ok(Self {
             keys: Keys(options.ids),
             apply_truncates: options.apply_truncates,
             positions,
+            begins,
             versions: versions::load(engine)?,
             stalled: BTreeSet::new(),
             dedup: Dedup::new(config.dedup_hours),
@@ -62,6 +71,10 @@ impl Writer {
 
     pub(crate) fn positions(&self) -> &BTreeMap<TopicPartition, Position> {
         &self.positions
+    }
+
+    pub(crate) fn begins(&self) -> &BTreeMap<u32, Begin> {
+        &self.begins
     }
 
     /// The horizon of a partition of `events`: the first hour whose ids are still remembered.
@@ -95,7 +108,12 @@ impl Writer {
         if self.stalled.contains(&topic) {
             return Ok(());
         }
+        let first = position.is_none() && topic == Topic::Events;
         let position = next_position(position, record, pending.now_ms);
+        if first {
+            let begin = Begin { offset: record.offset, time: Some(position.watermark) };
+            pending.begin(record.at.partition, begin);
+        }
         match &record.outcome {
             Outcome::Dead { refusal, key, value } => {
                 self.bury(record, refusal, key.as_deref(), value.as_deref(), pending);
@@ -149,15 +167,19 @@ impl Store {
         self.engine.write(batch)?;
         pending.applied.write = started.elapsed();
         writer.positions.extend(pending.positions());
+        writer.begins.extend(pending.begins());
         writer.versions.extend(pending.versions());
         self.project(&pending, now_ms);
         Ok(pending.applied)
     }
 
-    /// Moves a partition's offset over a stretch of log that holds no record (transaction markers, compacted ends).
+    /// Moves a partition's offset over a stretch of log that holds no record (transaction markers, compacted ends). Of a
+    /// partition nothing was applied of yet it notes where the first record will stand at least.
     pub fn advance(&self, at: TopicPartition, next_offset: i64, now_ms: TimestampMs) -> Result<()> {
         let mut writer = self.writer.write();
-        let Some(position) = writer.positions.get(&at).copied() else { return Ok(()) };
+        let Some(position) = writer.positions.get(&at).copied() else {
+            return self.note_begin(&mut writer, at, next_offset, now_ms);
+        };
         if position.next_offset >= next_offset {
             return Ok(());
         }
@@ -166,6 +188,18 @@ impl Store {
         pending.set_position(at, position);
         self.engine.write(pending.batch(&self.engine, writer.keys)?)?;
         writer.positions.insert(at, position);
+        Ok(())
+    }
+
+    fn note_begin(&self, writer: &mut Writer, at: TopicPartition, offset: i64, now_ms: TimestampMs) -> Result<()> {
+        let begin = Begin { offset, time: None };
+        if at.topic != Topic::Events || writer.begins.get(&at.partition) == Some(&begin) {
+            return Ok(());
+        }
+        let mut pending = Pending::new(now_ms);
+        pending.begin(at.partition, begin);
+        self.engine.write(pending.batch(&self.engine, writer.keys)?)?;
+        writer.begins.insert(at.partition, begin);
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use crate::hot::{ACTIVE_HOURS, Hot, LoadedPost};
 use crate::key::{self, Family, Key, Keys};
 use crate::model::{Counters, Day, Hour, Id, TimestampMs, Topic, TopicPartition, hour_of};
 use crate::position::{Applied, Position};
-use crate::value::{self, CommentRow, DeadLetter, LinkRow, PostRow, VersionMark};
+use crate::value::{self, Begin, CommentRow, DeadLetter, LinkRow, PostRow, VersionMark};
 
 /// A pair's day: user, author, arrival day, day of the event.
 type PairDay = (Id, Id, Day, Day);
@@ -24,6 +24,8 @@ pub(super) struct Pending {
     pub(super) now_ms: TimestampMs,
     pub(super) applied: Applied,
     positions: BTreeMap<TopicPartition, Position>,
+    /// Partitions of `events` whose first record is in this batch, or that were found empty.
+    begins: BTreeMap<u32, Begin>,
     versions: BTreeMap<Topic, VersionMark>,
     /// Ids first met in this batch: in which partitions, at which hour of their record time.
     pub(super) ids: HashMap<u128, Vec<(u32, Hour)>>,
@@ -53,6 +55,7 @@ impl Pending {
             now_ms,
             applied: Applied::default(),
             positions: BTreeMap::new(),
+            begins: BTreeMap::new(),
             versions: BTreeMap::new(),
             ids: HashMap::new(),
             dedup: Vec::new(),
@@ -79,6 +82,14 @@ impl Pending {
 
     pub(super) fn set_position(&mut self, at: TopicPartition, position: Position) {
         self.positions.insert(at, position);
+    }
+
+    pub(super) fn begin(&mut self, partition: u32, begin: Begin) {
+        self.begins.insert(partition, begin);
+    }
+
+    pub(super) fn begins(&self) -> impl Iterator<Item = (u32, Begin)> {
+        self.begins.iter().map(|(partition, begin)| (*partition, *begin))
     }
 
     pub(super) fn version(&self, topic: Topic) -> Option<&VersionMark> {
@@ -128,6 +139,9 @@ impl Pending {
         let meta = engine.cf(Family::Meta)?;
         for (topic, mark) in &self.versions {
             batch.put_cf(meta, versions::mark_key(*topic), value::encode(Family::Meta, mark)?);
+        }
+        for (partition, begin) in &self.begins {
+            batch.put_cf(meta, key::begin(*partition), value::encode(Family::Meta, begin)?);
         }
         let dedup = engine.cf(Family::Dedup)?;
         for (key, offset) in &self.dedup {

@@ -70,8 +70,7 @@ impl Config {
             );
         }
         for (key, name) in [("database", &self.database), ("cluster", &self.cluster)] {
-            let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
-            if !plain || name.len() > 64 || (key == "database" && name.is_empty()) {
+            if !is_plain(name) && (key == "database" || !name.is_empty()) {
                 problems.push(format!("clickhouse.{key}: {name:?} is not a plain name; use letters, digits, _ and -"));
             }
         }
@@ -92,4 +91,9 @@ impl Config {
         }
         problems
     }
+}
+
+/// Names that may stand in a statement in backquotes.
+pub(super) fn is_plain(name: &str) -> bool {
+    (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
 }

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use edgefeed_storage::model::{Cdc, Change, DeadReason, Refusal, RowChange, RowKey, TimestampMs, Topic, Version};
 use serde_json::value::RawValue;
 
+use super::aside::Tray;
 use super::columns::Columns;
 use super::envelope::{Body, Source, object_text};
 use super::op::{Op, op};
@@ -41,6 +42,7 @@ struct Context<'a> {
     stamp: Stamp,
     key: Option<&'a [u8]>,
     settings: &'a Decode,
+    tray: Tray<'a>,
 }
 
 /// Reads one change record; `text` is a JSON object.
@@ -50,8 +52,9 @@ pub(super) fn change(
     key: Option<&[u8]>,
     text: &str,
     settings: &Decode,
+    tray: Tray<'_>,
 ) -> Result<Change, Refusal> {
-    let context = Context { topic, stamp, key, settings };
+    let context = Context { topic, stamp, key, settings, tray };
     let root = Body::parse(text)?;
     if !is_wrapped(&root, text, context)? {
         return body_change(&root, text, root.schema, context);
@@ -179,8 +182,11 @@ fn upsert(found: &Found<'_>, context: Context<'_>) -> Result<RowChange, Refusal>
         }
         key => key,
     }?;
-    let unit = || found.schema.and_then(|schema| unit_of(schema.get(), "created_at"));
-    columns.row(key, ids, unit).map(RowChange::Upsert)
+    let unit = |column: &str| found.schema.and_then(|schema| unit_of(schema.get(), column));
+    if let Some(tray) = context.tray {
+        columns.aside(ids, unit, &mut tray.borrow_mut());
+    }
+    columns.row(key, ids, || unit("created_at")).map(RowChange::Upsert)
 }
 
 /// The key of a deleted row, from the first place that has it whole. When none has, the first complaint counts.

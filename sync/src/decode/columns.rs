@@ -3,6 +3,7 @@
 use edgefeed_storage::model::{DeadReason, Field, Id, IdKind, Refusal, Row, RowKey, TimestampMs, Topic};
 use serde::Deserialize;
 
+use super::aside::Aside;
 use super::refuse::{malformed, missing};
 use super::scalar::Scalar;
 use super::time::{Unit, column_time};
@@ -81,6 +82,18 @@ impl<'a> Columns<'a> {
             RowKey::Block(blocker, blocked) => Row::Block { blocker, blocked },
             RowKey::User(id) => Row::User { id },
         })
+    }
+
+    /// What of these columns only the center keeps.
+    pub(super) fn aside(&self, ids: IdKind, unit: impl Fn(&str) -> Option<Unit>, aside: &mut Aside) {
+        let time = |value: &Option<Scalar<'_>>, column: &str| {
+            let value = value.as_ref().filter(|value| !is_unavailable(value))?;
+            let unit = if value.text().is_some() { None } else { unit(column) };
+            Some(column_time(value, unit, column).unwrap_or_default())
+        };
+        aside.user = self.user_id.as_ref().and_then(|user| user.id(ids, "user_id").ok());
+        aside.created_at = time(&self.created_at, "created_at");
+        aside.deleted_at = time(&self.deleted_at, "deleted_at");
     }
 
     fn created_at(&self, unit: impl FnOnce() -> Option<Unit>) -> Result<Field<TimestampMs>, Refusal> {

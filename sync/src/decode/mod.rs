@@ -4,6 +4,7 @@
 //! Client events are read by `event`, row changes in every shape Debezium writes them by `cdc`. JSON objects
 //! with a known key twice are refused as malformed, because two readers could take different values from them.
 
+mod aside;
 mod cdc;
 mod columns;
 mod envelope;
@@ -14,12 +15,16 @@ mod scalar;
 mod schema;
 mod time;
 
+use std::cell::RefCell;
+
 use edgefeed_storage::model::{
     Change, DeadReason, IdKind, Outcome, Raw, Record, Refusal, TimestampMs, Topic, TopicPartition,
 };
 
+pub use aside::Aside;
 pub use event::{MAX_DWELL_MS, derived_event_id};
 
+use aside::Tray;
 use refuse::refuse;
 
 /// How far a time in a record may lie after the record's own time: 5 minutes, in milliseconds.
@@ -67,7 +72,27 @@ pub fn decode(
     now_ms: TimestampMs,
 ) -> Outcome {
     let stamp = Stamp { offset, time_ms, now_ms };
-    match change_of(topic, stamp, key, value, settings) {
+    outcome(change_of(topic, stamp, key, value, settings, None), key, value)
+}
+
+/// Reads one record as [`decode`] does, and beside it what only the center keeps.
+pub fn decode_whole(
+    topic: Topic,
+    offset: i64,
+    time_ms: TimestampMs,
+    key: Option<&[u8]>,
+    value: Option<&[u8]>,
+    settings: &Decode,
+    now_ms: TimestampMs,
+) -> (Outcome, Aside) {
+    let stamp = Stamp { offset, time_ms, now_ms };
+    let tray = RefCell::new(Aside::default());
+    let change = change_of(topic, stamp, key, value, settings, Some(&tray));
+    (outcome(change, key, value), tray.into_inner())
+}
+
+fn outcome(change: Result<Change, Refusal>, key: Option<&[u8]>, value: Option<&[u8]>) -> Outcome {
+    match change {
         Ok(change) => Outcome::Change(change),
         Err(refusal) => Outcome::Dead { refusal, key: key.map(<[u8]>::to_vec), value: value.map(<[u8]>::to_vec) },
     }
@@ -99,6 +124,7 @@ fn change_of(
     key: Option<&[u8]>,
     value: Option<&[u8]>,
     settings: &Decode,
+    tray: Tray<'_>,
 ) -> Result<Change, Refusal> {
     let Some(value) = value.filter(|value| !value.is_empty()) else {
         return Ok(Change::Nothing);
@@ -119,8 +145,11 @@ fn change_of(
         return refuse(DeadReason::Malformed, || "not a JSON object".to_owned());
     }
     match topic {
-        Topic::Events => event::event(text, settings.ids, stamp.time_ms).map(Change::Event),
-        _ => cdc::change(topic, stamp, key, text, settings),
+        Topic::Events => {
+            aside::event(text, tray);
+            event::event(text, settings.ids, stamp.time_ms).map(Change::Event)
+        }
+        _ => cdc::change(topic, stamp, key, text, settings, tray),
     }
 }
 

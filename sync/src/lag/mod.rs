@@ -12,7 +12,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use edgefeed_storage::model::{TimestampMs, Topic, TopicPartition};
-use edgefeed_storage::{Position, Stall};
+use edgefeed_storage::{Contact, Position, Stall};
 use serde_json::Value;
 
 use crate::start::{Extent, Gap};
@@ -43,6 +43,13 @@ impl Lag {
     /// Partitions with a gap and stalled topics are left out; a missing required topic holds it back.
     pub fn caught_up(&self) -> bool {
         self.state().caught_up
+    }
+
+    /// Whether there is anything to answer from: a record was applied, now or before the start, or all there is in Kafka
+    /// was read and it was nothing.
+    pub fn holds_anything(&self) -> bool {
+        let state = self.state();
+        state.applied || state.caught_up
     }
 
     /// The offset after everything applied of a partition; `None` for one never heard of.
@@ -97,14 +104,19 @@ impl Lag {
 impl Default for Lag {
     /// The lag of a store that follows nothing: for tools and tests.
     fn default() -> Self {
-        Self::new(&[], &BTreeMap::new())
+        Self::new(&[], &BTreeMap::new(), None)
     }
 }
 
 /// News, from the threads of this crate.
 impl Lag {
-    pub(crate) fn new(followed: &[(Topic, String)], positions: &BTreeMap<TopicPartition, Position>) -> Self {
-        Self { state: Mutex::new(State::new(followed, positions)), changed: Condvar::new() }
+    /// What a store that stands at these positions knows before any contact. `noted` is the last contact before.
+    pub(crate) fn new(
+        followed: &[(Topic, String)],
+        positions: &BTreeMap<TopicPartition, Position>,
+        noted: Option<&Contact>,
+    ) -> Self {
+        Self { state: Mutex::new(State::new(followed, positions, noted)), changed: Condvar::new() }
     }
 
     pub(crate) fn topic_there(&self, topic: Topic) {
@@ -154,6 +166,7 @@ impl Lag {
             for (at, (next, time)) in news {
                 let partition = state.partitions.entry(*at).or_insert_with(|| partition::Partition::new(*next));
                 partition.applied(*next, *time, now_ms);
+                state.applied = true;
             }
             state.latch();
         });
@@ -190,6 +203,13 @@ impl Lag {
 
     pub(crate) fn no_contact(&self, error: String) {
         self.update(|state| state.contact_error = Some(error));
+    }
+
+    /// How far the store is known to be whole, to be noted in it; `None` until enough is known.
+    pub(crate) fn contact_so_far(&self, now_ms: TimestampMs) -> Option<Contact> {
+        let state = self.state();
+        let through = state.applied_through(now_ms)?;
+        Some(Contact { through, topics: state.topics.keys().copied().collect() })
     }
 
     /// For gauges: of each topic the age in milliseconds, of each partition the records left.

@@ -30,14 +30,15 @@ pub(super) struct Partition {
 }
 
 impl Partition {
-    /// A partition as the store left it.
-    pub(super) fn stored(position: &Position) -> Self {
+    /// A partition as the store left it. An idle one has no record since `noted`, and is as fresh all the same.
+    pub(super) fn stored(position: &Position, noted: Option<TimestampMs>) -> Self {
+        let read_to = (position.last_offset >= 0).then_some(position.last_time);
         Self {
             following: Following::Waiting,
             next: position.next_offset,
             log: None,
             goal: None,
-            fresh_through: (position.last_offset >= 0).then_some(position.last_time),
+            fresh_through: read_to.max(noted),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use edgefeed_storage::model::{TimestampMs, Topic, TopicPartition};
-use edgefeed_storage::{Position, Stall};
+use edgefeed_storage::{Contact, Position, Stall};
 
 use super::partition::{Following, Partition};
 use crate::start::{Extent, Gap};
@@ -36,6 +36,8 @@ pub(super) struct State {
     pub(super) topics: BTreeMap<Topic, TopicState>,
     pub(super) partitions: BTreeMap<TopicPartition, Partition>,
     pub(super) caught_up: bool,
+    /// Whether any record was ever applied.
+    pub(super) applied: bool,
     pub(super) failure: Option<String>,
     /// When Kafka last answered.
     pub(super) last_contact: Option<TimestampMs>,
@@ -44,7 +46,12 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(followed: &[(Topic, String)], positions: &BTreeMap<TopicPartition, Position>) -> Self {
+    pub(super) fn new(
+        followed: &[(Topic, String)],
+        positions: &BTreeMap<TopicPartition, Position>,
+        noted: Option<&Contact>,
+    ) -> Self {
+        let noted = |topic: Topic| noted.filter(|noted| noted.topics.contains(&topic)).map(|noted| noted.through);
         let topics = followed.iter().map(|(topic, name)| {
             let required = !matches!(topic, Topic::Blocks | Topic::Users);
             let state = TopicState {
@@ -52,7 +59,8 @@ impl State {
                 required,
                 presence: Presence::Unknown,
                 stall: None,
-                complete_at: None,
+                // All of its partitions were known then.
+                complete_at: noted(*topic),
             };
             (*topic, state)
         });
@@ -60,9 +68,17 @@ impl State {
         let partitions = positions
             .iter()
             .filter(|(at, _)| topics.contains_key(&at.topic))
-            .map(|(at, position)| (*at, Partition::stored(position)))
+            .map(|(at, position)| (*at, Partition::stored(position, noted(at.topic))))
             .collect();
-        Self { topics, partitions, caught_up: false, failure: None, last_contact: None, contact_error: None }
+        Self {
+            topics,
+            partitions,
+            caught_up: false,
+            applied: positions.values().any(|position| position.last_offset >= 0),
+            failure: None,
+            last_contact: None,
+            contact_error: None,
+        }
     }
 
     pub(super) fn started(&mut self, at: TopicPartition, next: i64) {

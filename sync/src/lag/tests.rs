@@ -8,7 +8,7 @@ const POSTS: TopicPartition = TopicPartition { topic: Topic::Posts, partition: 0
 
 fn lag_of(topics: &[Topic]) -> Lag {
     let followed: Vec<_> = topics.iter().map(|topic| (*topic, format!("kafka.{}", topic.name()))).collect();
-    Lag::new(&followed, &BTreeMap::new())
+    Lag::new(&followed, &BTreeMap::new(), None)
 }
 
 /// A node following two topics of one partition each, whose logs end at 2 and 0 as of 1,000.
@@ -103,10 +103,57 @@ fn gaps_and_stalls_hold_nothing_back_and_are_told() {
 fn a_restarted_node_knows_how_old_it_is_before_any_contact() {
     let position = Position { next_offset: 5, last_offset: 4, last_time: 800, watermark: 800, marked_from: 0 };
     let followed = [(Topic::Events, "events".to_owned())];
-    let lag = Lag::new(&followed, &BTreeMap::from([(EVENTS, position)]));
+    let lag = Lag::new(&followed, &BTreeMap::from([(EVENTS, position)]), None);
     assert_eq!(lag.applied_through(1_500), Some(800));
     assert_eq!(lag.applied_to(EVENTS), Some(5));
     assert!(!lag.caught_up());
+}
+
+#[test]
+fn an_idle_node_that_restarts_is_as_old_as_its_last_contact() {
+    let read = Position { next_offset: 5, last_offset: 4, last_time: 800, watermark: 800, marked_from: 0 };
+    let idle = Position { next_offset: 0, last_offset: -1, last_time: 0, watermark: 0, marked_from: 0 };
+    let followed = [(Topic::Events, "events".to_owned()), (Topic::Posts, "cdc.posts".to_owned())];
+    let stored = BTreeMap::from([(EVENTS, read), (POSTS, idle)]);
+    assert_eq!(Lag::new(&followed, &stored, None).applied_through(9_000), None, "posts was never heard of");
+    let noted = Contact { through: 7_000, topics: vec![Topic::Events, Topic::Posts] };
+    let lag = Lag::new(&followed, &stored, Some(&noted));
+    assert_eq!((lag.applied_through(9_000), lag.staleness_ms(9_000)), (Some(7_000), Some(2_000)));
+    lag.no_contact("all brokers are down".to_owned());
+    assert_eq!(lag.staleness_ms(9_500), Some(2_500));
+    lag.heard(&[(EVENTS, Extent { start: 0, end: 9 }), (POSTS, Extent { start: 0, end: 0 })], 9_900);
+    assert_eq!(lag.applied_through(9_900), Some(7_000), "what came since is not applied yet");
+}
+
+#[test]
+fn a_topic_followed_anew_is_not_covered_by_a_contact_of_before() {
+    let read = Position { next_offset: 5, last_offset: 4, last_time: 800, watermark: 800, marked_from: 0 };
+    let followed = [(Topic::Events, "events".to_owned()), (Topic::Blocks, "cdc.blocks".to_owned())];
+    let blocks = TopicPartition { topic: Topic::Blocks, partition: 0 };
+    let noted = Contact { through: 7_000, topics: vec![Topic::Events] };
+    // It was followed once, long before that contact.
+    let stored = BTreeMap::from([(EVENTS, read), (blocks, Position { last_time: 300, ..read })]);
+    let lag = Lag::new(&followed, &stored, Some(&noted));
+    assert_eq!(lag.applied_through(9_000), Some(300));
+    // Or never.
+    let lag = Lag::new(&followed, &BTreeMap::from([(EVENTS, read)]), Some(&noted));
+    lag.contact(9_000);
+    lag.started(blocks, 0);
+    lag.heard(&[(blocks, Extent { start: 0, end: 3 })], 9_000);
+    assert_eq!(lag.applied_through(9_000), None);
+}
+
+#[test]
+fn there_is_something_to_answer_from_once_a_record_was_applied_or_nothing_is_all_there_is() {
+    let lag = followed();
+    assert!(!lag.holds_anything());
+    apply(&lag, EVENTS, 1, 700);
+    assert!(lag.holds_anything());
+    let empty = lag_of(&[Topic::Users]);
+    empty.topic_missing(Topic::Users, "unknown topic".to_owned());
+    assert!(!empty.holds_anything());
+    empty.heard(&[], 1_000);
+    assert!(empty.holds_anything());
 }
 
 #[test]

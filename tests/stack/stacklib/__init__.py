@@ -1,1 +1,1 @@
-"""The parts of tests/stack/stack. Python's standard library only."""
+"""The parts of tests/stack/stack. Python's standard library only, but for ch*.py: they run inside the ClickHouse server."""

@@ -1,10 +1,4 @@
-//! A circuit breaker: stops asking a dependency that fails or crawls, and finds out when it is well again.
-//!
-//! [`Core`] is a pure state machine over a clock that is handed in; [`Breaker`] is the same shared between threads.
-//! ClickHouse has one (sink and histories together), PostgreSQL another.
-
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+//! The `[breaker]` section.
 
 use serde::{Deserialize, Serialize};
 

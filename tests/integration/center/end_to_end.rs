@@ -37,7 +37,7 @@ async fn center_of(parts: &Parts, place: &Place) -> (ClickHouse, Vec<String>) {
     let flags: Vec<&str> = set.iter().flat_map(|setting| ["--set", setting]).collect();
     let ids = format!("node.ids={}", place.ids.name());
     let done = std::process::Command::new(env!("CARGO_BIN_EXE_edgefeed"))
-        .args(["migrate", "clickhouse", "--set", &ids])
+        .args(["migrate", "clickhouse", "--set", "auth.mode=none", "--set", &ids])
         .args(flags)
         .output()
         .unwrap();

@@ -11,6 +11,7 @@ use crate::ranking::filter::Removed;
 pub fn describe() {
     edgefeed_sync::describe_metrics();
     crate::http::describe_metrics();
+    crate::affinity::describe_metrics();
     describe_histogram!("edgefeed_feed_candidates", "Candidates a ranking chose from.");
     describe_counter!("edgefeed_feed_removed_total", "Posts left out of a ranking, by reason.");
     describe_histogram!(
@@ -19,7 +20,6 @@ pub fn describe() {
         "Time to gather, filter, score and place the candidates of one feed."
     );
     describe_counter!("edgefeed_fallback_total", "Pages that PostgreSQL listed, by why it was asked.");
-    crate::affinity::describe_metrics();
     describe_gauge!("edgefeed_store_size_bytes", Unit::Bytes, "Size of the store on disk, by column family.");
     describe_gauge!("edgefeed_store_memory_bytes", Unit::Bytes, "Memory the store holds, by purpose.");
     describe_histogram!(

@@ -2,15 +2,20 @@
 
 mod breaker;
 mod config;
+mod dlq;
 mod guard;
+mod handler;
 mod metrics;
 mod router;
+mod sink;
 
 #[cfg(test)]
 mod tests;
 
 pub use breaker::{Breakers, snapshot as breakers};
 pub use config::Config;
+pub(crate) use dlq::AcceptOrder;
 pub use guard::Guard;
 pub use metrics::{InstallError, install_metrics};
-pub use router::routes;
+pub use router::{Parts, routes};
+pub use sink::SinkDoor;

@@ -13,6 +13,9 @@ use warp::reply::Response;
 
 use super::breaker::{self, Breakers};
 use super::guard::Guard;
+use super::sink::SinkDoor;
+use super::{dlq, sink};
+use crate::dead_letters::DeadLetters;
 use crate::http::Error;
 use crate::http::resource::{self, Call, Routes, Takes, listener, resource};
 use crate::status::Status;
@@ -22,8 +25,19 @@ const PAGE: &str = include_str!("page.html");
 /// The page runs its own script and style and talks to its own node only.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'";
 
+/// The parts of the node that operators ask and order.
+#[derive(Debug)]
+pub struct Parts {
+    /// The breakers around other parties.
+    pub breakers: Breakers,
+    /// The records that could not be used.
+    pub dead_letters: DeadLetters,
+    /// The way to the center.
+    pub sink: SinkDoor,
+}
+
 /// The admin routes.
-pub fn routes(status: Arc<Status>, metrics: PrometheusHandle, guard: Guard, breakers: Breakers) -> Routes {
+pub fn routes(status: Arc<Status>, metrics: PrometheusHandle, guard: Guard, parts: Parts) -> Routes {
     let guard = Arc::new(guard);
     let readyz = {
         let status = Arc::clone(&status);
@@ -38,14 +52,17 @@ pub fn routes(status: Arc<Status>, metrics: PrometheusHandle, guard: Guard, brea
         move |call: Call| ready(guard.read(&call.headers).and_then(|()| uncached(&status.snapshot())))
     };
     let breaker = {
-        let guard = Arc::clone(&guard);
+        let (guard, breakers) = (Arc::clone(&guard), parts.breakers);
         move |call: Call| {
             let (guard, breakers) = (Arc::clone(&guard), Arc::clone(&breakers));
             async move { breaker::answer(&guard, &breakers, call).await }
         }
     };
-    let drain = move |call: Call| ready(guard.change(&call.headers).and_then(|()| drain(&status)));
-    listener([
+    let drain = {
+        let guard = Arc::clone(&guard);
+        move |call: Call| ready(guard.change(&call.headers).and_then(|()| drain(&status)))
+    };
+    let routes = [
         resource(path!("healthz"), "/healthz", Takes::Get, |_| ready(resource::json(&json!({ "ok": true })))),
         resource(path!("readyz"), "/readyz", Takes::Get, readyz),
         resource(path!("metrics"), "/metrics", Takes::Get, exposition),
@@ -53,7 +70,10 @@ pub fn routes(status: Arc<Status>, metrics: PrometheusHandle, guard: Guard, brea
         resource(path!("admin" / "breaker"), "/admin/breaker", Takes::GetOrPost, breaker),
         resource(path!("admin" / "drain"), "/admin/drain", Takes::Post, drain),
         resource(warp::path::end(), "/", Takes::Get, |_| ready(Ok(page()))),
-    ])
+    ];
+    let dlq = dlq::routes(&guard, &Arc::new(parts.dead_letters));
+    let sink = sink::routes(&guard, &Arc::new(parts.sink));
+    listener(routes.into_iter().chain(dlq).chain(sink))
 }
 
 fn readiness(status: &Status) -> Result<Response, Error> {

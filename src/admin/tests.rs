@@ -1,10 +1,11 @@
 //! What operators and probes can rely on.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use ::http::{Request, Response};
 use bytes::Bytes;
+use edgefeed_storage::Store;
 use edgefeed_sync::breaker::{self, Breaker, State};
 use http_body_util::{BodyExt, Full};
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -12,10 +13,26 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use super::{Breakers, Guard, routes};
+use super::{Breakers, Guard, Parts, SinkDoor, routes};
+use crate::config::Config;
+use crate::dead_letters::DeadLetters;
+use crate::dead_letters::tests::store_with_letters;
 use crate::status::Status;
 
 const TOKEN: &str = "a token for operators";
+
+/// The other parts of a node, as far as they answer without another machine: five dead letters, and no broker.
+fn parts(breakers: &Breakers) -> Parts {
+    static STORE: LazyLock<Arc<Store>> = LazyLock::new(|| {
+        let dir = tempfile::tempdir().unwrap().keep();
+        Arc::new(store_with_letters(&dir))
+    });
+    let mut config = Config::default();
+    config.kafka.brokers = "127.0.0.1:1".to_owned();
+    config.kafka.request_timeout_ms = 100;
+    let dead_letters = DeadLetters::new(Arc::clone(&STORE), config.kafka.topics.clone());
+    Parts { breakers: Arc::clone(breakers), dead_letters, sink: SinkDoor::outside(&config) }
+}
 
 /// A request as the router takes it; what the server adds around it is tested with the server.
 async fn ask(status: &Arc<Status>, token: &str, method: &str, path: &str, headers: &[(&str, &str)]) -> Response<Bytes> {
@@ -29,7 +46,7 @@ async fn send(
     method: &str,
     path: &str,
     headers: &[(&str, &str)],
-    body: &'static str,
+    body: &str,
 ) -> Response<Bytes> {
     let recorder = PrometheusBuilder::new().build_recorder();
     metrics::with_local_recorder(&recorder, || {
@@ -41,8 +58,8 @@ async fn send(
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let request = request.body(Full::new(Bytes::from(body))).unwrap();
-    let routes = routes(Arc::clone(status), recorder.handle(), guard, Arc::clone(breakers));
+    let request = request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).unwrap();
+    let routes = routes(Arc::clone(status), recorder.handle(), guard, parts(breakers));
     let answer = warp::service(routes).oneshot(request).await.unwrap();
     let (head, body) = answer.into_parts();
     Response::from_parts(head, body.collect().await.unwrap().to_bytes())
@@ -122,8 +139,15 @@ async fn the_page_stands_alone() {
 async fn with_a_token_set_only_probes_and_the_empty_page_are_open() {
     let status = Arc::new(Status::default());
     let right = format!("Bearer {TOKEN}");
-    for (method, path) in [("GET", "/status"), ("GET", "/metrics"), ("GET", "/admin/breaker"), ("POST", "/admin/drain")]
-    {
+    for (method, path) in [
+        ("GET", "/status"),
+        ("GET", "/metrics"),
+        ("POST", "/admin/drain"),
+        ("GET", "/admin/breaker"),
+        ("GET", "/admin/dlq"),
+        ("GET", "/admin/dlq/counts"),
+        ("GET", "/admin/dlq/letter?key=events-0-0"),
+    ] {
         for headers in [
             vec![],
             vec![("authorization", "Bearer a token for operatorz")],
@@ -196,4 +220,67 @@ async fn an_order_that_makes_no_sense_or_comes_from_elsewhere_forces_nothing() {
     let right = r#"{"dependency": "postgres", "force": "open"}"#;
     assert_eq!(order(&breakers, right, &[("origin", "https://evil.example")]).await.status(), 403);
     assert_eq!(breakers[0].state(), State::Closed);
+}
+
+#[tokio::test]
+async fn what_changes_the_dead_letters_or_the_sink_needs_the_token_too() {
+    let status = Arc::new(Status::default());
+    for path in ["/admin/dlq/drop", "/admin/dlq/accept", "/admin/sink/resume"] {
+        assert_eq!(ask(&status, TOKEN, "POST", path, &[]).await.status(), 401, "{path}");
+        assert_eq!(ask(&status, TOKEN, "GET", path, &[]).await.status(), 405, "{path}");
+        let lured = [("host", "127.0.0.1:9090"), ("origin", "https://evil.example")];
+        assert_eq!(ask(&status, "", "POST", path, &lured).await.status(), 403, "{path}");
+    }
+    assert_eq!(ask(&status, TOKEN, "GET", "/admin/sink", &[]).await.status(), 401);
+}
+
+#[tokio::test]
+async fn dead_letters_are_asked_for_and_a_wrong_question_is_the_askers_fault() {
+    let status = Arc::new(Status::default());
+    let listing = json_of(&get(&status, "/admin/dlq?topic=cdc.likes&limit=1").await);
+    assert_eq!(listing["letters"][0]["key"], "cdc.likes-0-4");
+    let cursor = listing["cursor"].as_str().unwrap();
+    let next = json_of(&get(&status, &format!("/admin/dlq?topic=likes&limit=1&cursor={cursor}")).await);
+    assert_eq!((&next["letters"][0]["key"], &next["cursor"]), (&json!("cdc.likes-0-3"), &Value::Null));
+    let letter = json_of(&get(&status, "/admin/dlq/letter?key=events-0-0").await);
+    assert_eq!((&letter["record_key"], &letter["value"]), (&json!({ "text": "k" }), &json!({ "base64": "/wAB" })));
+    assert_eq!(json_of(&get(&status, "/admin/dlq/letter?key=events-0-99").await), Value::Null);
+    for path in [
+        "/admin/dlq?topic=nothing",
+        "/admin/dlq?reason=bad",
+        "/admin/dlq?limit=0",
+        "/admin/dlq?cursor=x",
+        "/admin/dlq/letter",
+        "/admin/dlq/letter?key=events-0",
+    ] {
+        assert_eq!(get(&status, path).await.status(), 400, "{path}");
+    }
+    let local = [("host", "localhost:9090")];
+    for body in ["", "{}", r#"{"keys":["events-0-0"],"all":true}"#, r#"{"everything":true}"#] {
+        assert_eq!(
+            send(&status, &Breakers::from([]), "", "POST", "/admin/dlq/drop", &local, body).await.status(),
+            400,
+            "{body}"
+        );
+    }
+    let body = r#"{"partition":"events-0","through":12}"#;
+    let answer = send(&status, &Breakers::from([]), "", "POST", "/admin/dlq/accept", &local, body).await;
+    assert_eq!(json_of(&answer), json!({ "partition": "events-0", "through": 12, "before": null }));
+}
+
+#[tokio::test]
+async fn an_order_to_read_the_log_anew_must_say_so_and_a_missing_broker_is_named() {
+    let status = Arc::new(Status::default());
+    let local = [("host", "localhost:9090")];
+    for (body, words) in [
+        (r#"{"from":"earliest","accept_reset":false,"only":null}"#, "--accept-reset"),
+        (r#"{"from":{"offset":5},"accept_reset":true,"only":null}"#, "--partition"),
+        (r#"{"from":"moon","accept_reset":true,"only":null}"#, "cannot be read"),
+    ] {
+        let answer = send(&status, &Breakers::from([]), "", "POST", "/admin/sink/resume", &local, body).await;
+        let told = json_of(&answer)["error"]["message"].as_str().unwrap_or_default().to_owned();
+        assert_eq!(answer.status(), 400, "{body}");
+        assert!(told.is_empty() || told.contains(words), "{told}");
+    }
+    assert_eq!(get(&status, "/admin/sink").await.status(), 503);
 }

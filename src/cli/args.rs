@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use edgefeed_sync::sink::From;
 
 use crate::config::Inputs;
 
@@ -21,8 +22,16 @@ pub(super) enum Verb {
     Serve(Sources),
     /// Run everything in one process on a synthetic world: broker, writer, node
     Demo(DemoArgs),
+    /// List, show, drop, replay and accept records that could not be used
+    #[command(subcommand, long_about = DLQ)]
+    Dlq(DlqVerb),
+    /// How the way to the center stands, and the order to go on
+    #[command(subcommand)]
+    Sink(SinkVerb),
     /// Check a configuration and name the source of each value
     Check(CheckArgs),
+    /// Make the tables of ClickHouse and PostgreSQL, each statement once
+    Migrate(MigrateArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Print the version
@@ -53,6 +62,33 @@ pub(super) struct CheckArgs {
     /// How to print
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MigrateArgs {
+    /// Whose tables; without it, of all that are configured
+    #[arg(value_enum)]
+    pub(super) target: Option<MigrateTarget>,
+    #[command(flatten)]
+    pub(super) sources: Sources,
+    /// ClickHouse: make replicated tables on every server of this cluster
+    #[arg(long, value_name = "NAME")]
+    pub(super) cluster: Option<String>,
+    /// Print the statements and change nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+}
+
+/// What has tables to make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum MigrateTarget {
+    /// The center
+    Clickhouse,
+    /// The application's database
+    Postgres,
 }
 
 #[derive(Debug, Args)]
@@ -92,6 +128,168 @@ pub(super) struct CompletionsArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct VersionArgs {
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+}
+
+/// What a dead letter is.
+const DLQ: &str = "\
+Records that could not be used.
+
+Every node keeps them in its own store (the newest ones: storage.dead_letters_max): list, show, drop and accept work on
+that store, at the running node or without one. The nodes of role \"sink\" also write them to Kafka, to the topic
+<sink.dead_letter_prefix><topic>, which all nodes share: replay works on that one, and drop with --kafka too.";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DlqVerb {
+    /// List the node's dead letters, newest first
+    List(ListArgs),
+    /// Show one dead letter, its record byte for byte
+    Show(ShowArgs),
+    /// Send records from the dead-letter topic to their own topic once more
+    Replay(ReplayArgs),
+    /// Drop dead letters
+    Drop(DropArgs),
+    /// Accept the bad records of a partition, so that they stop the sink no longer
+    Accept(AcceptArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    #[command(flatten)]
+    pub(super) sources: Sources,
+    /// Only of this topic
+    #[arg(long)]
+    pub(super) topic: Option<String>,
+    /// Only with this reason, such as malformed or bad_id
+    #[arg(long)]
+    pub(super) reason: Option<String>,
+    /// How many
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub(super) limit: u16,
+    /// Go on where a list ended
+    #[arg(long)]
+    pub(super) cursor: Option<String>,
+    /// Only how many there are, by topic and reason
+    #[arg(long, conflicts_with_all = ["topic", "reason", "cursor"])]
+    pub(super) counts: bool,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ShowArgs {
+    /// Which one, as `dlq list` names it
+    #[arg(value_name = "TOPIC-PARTITION-OFFSET")]
+    pub(super) key: String,
+    #[command(flatten)]
+    pub(super) sources: Sources,
+    /// Write the record's value and nothing else
+    #[arg(long, conflicts_with = "output")]
+    pub(super) raw: bool,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReplayArgs {
+    #[command(flatten)]
+    pub(super) sources: Sources,
+    /// The topic the records stood in
+    #[arg(long)]
+    pub(super) topic: String,
+    /// Only this dead letter
+    #[arg(long, value_name = "TOPIC-PARTITION-OFFSET")]
+    pub(super) key: Option<String>,
+    /// Only with this reason, such as malformed or bad_id
+    #[arg(long)]
+    pub(super) reason: Option<String>,
+    /// Only records of this time (2026-11-22T18:00:00Z) or of the last so long (90m, 24h)
+    #[arg(long, value_name = "TIME")]
+    pub(super) since: Option<String>,
+    /// At most so many
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) limit: Option<u64>,
+    /// Say what would be replayed and do nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DropArgs {
+    /// These, as `dlq list` names them
+    #[arg(value_name = "TOPIC-PARTITION-OFFSET", required_unless_present_any = ["topic", "reason", "all"])]
+    pub(super) keys: Vec<String>,
+    #[command(flatten)]
+    pub(super) sources: Sources,
+    /// All of this topic
+    #[arg(long, conflicts_with_all = ["keys", "all"])]
+    pub(super) topic: Option<String>,
+    /// All with this reason, such as malformed or bad_id
+    #[arg(long, conflicts_with_all = ["keys", "all"])]
+    pub(super) reason: Option<String>,
+    /// All
+    #[arg(long, conflicts_with = "keys")]
+    pub(super) all: bool,
+    /// Also from the dead-letter topic in Kafka, so that no replay brings them back
+    #[arg(long)]
+    pub(super) kafka: bool,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AcceptArgs {
+    /// Which partition
+    #[arg(value_name = "TOPIC-PARTITION")]
+    pub(super) partition: String,
+    #[command(flatten)]
+    pub(super) sources: Sources,
+    /// The last offset to accept
+    #[arg(long, value_name = "OFFSET", value_parser = clap::value_parser!(i64).range(0..))]
+    pub(super) through: i64,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SinkVerb {
+    /// How every partition stands: what is committed, how far behind, and why one waits
+    Status(StatusArgs),
+    /// Order the sink to go on
+    Resume(ResumeArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    #[command(flatten)]
+    pub(super) sources: Sources,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ResumeArgs {
+    #[command(flatten)]
+    pub(super) sources: Sources,
+    /// From what the center holds (nothing is lost, nothing doubled), from the first record Kafka has, or from an offset
+    #[arg(long, value_name = "center|earliest|OFFSET", value_parser = super::sink::from)]
+    pub(super) from: From,
+    /// Accept that the log is read anew under a new epoch; views then count again what they counted before
+    #[arg(long)]
+    pub(super) accept_reset: bool,
+    /// One partition instead of all
+    #[arg(long, value_name = "TOPIC-PARTITION")]
+    pub(super) partition: Option<String>,
     /// How to print
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(super) output: Output,

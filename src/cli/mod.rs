@@ -4,9 +4,14 @@ mod args;
 mod check;
 mod completions;
 mod demo;
+mod dlq;
+mod live;
 mod log;
+mod migrate;
 mod out;
 mod serve;
+mod sink;
+mod table;
 mod version;
 
 #[cfg(test)]
@@ -40,7 +45,10 @@ fn verb(verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Serve(sources) => serve::run(sources),
         Verb::Demo(args) => demo::run(args),
+        Verb::Dlq(verb) => dlq::run(verb),
+        Verb::Sink(verb) => sink::run(verb),
         Verb::Check(args) => check::run(args),
+        Verb::Migrate(args) => migrate::run(args),
         Verb::Completions(args) => completions::run(&args),
         Verb::Version(args) => version::run(&args),
     }

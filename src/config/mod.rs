@@ -13,6 +13,8 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
+use edgefeed_storage::OpenOptions;
+use edgefeed_sync::config::Truncate;
 use serde::{Deserialize, Serialize};
 
 pub use layers::Inputs;
@@ -52,4 +54,11 @@ pub struct Config {
     pub ranking: crate::ranking::Config,
     /// What is written to standard error.
     pub log: LogConfig,
+}
+
+impl Config {
+    /// What the store must be told beyond its own section.
+    pub fn store_options(&self) -> OpenOptions {
+        OpenOptions { ids: self.node.ids, apply_truncates: self.kafka.cdc_truncate == Truncate::Apply }
+    }
 }

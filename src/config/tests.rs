@@ -94,6 +94,7 @@ fn a_variable_is_read_as_the_type_of_its_key() {
     let case = Case::new()
         .env("EDGEFEED__NODE__ROLES", "serve, sink")
         .env("EDGEFEED__NODE__CLUSTER", "2026")
+        .env("EDGEFEED__CLICKHOUSE__URL", "http://127.0.0.1:8123")
         .env("EDGEFEED__NODE__IDS", "u64")
         .env("EDGEFEED__HTTP__LISTEN", "127.0.0.1:0")
         .env("UNRELATED", "x");
@@ -190,7 +191,7 @@ fn every_secret_there_is_can_be_given() {
         let name = format!("EDGEFEED__{}", key.to_ascii_uppercase().replace('.', "__"));
         let case = Case::new()
             .without_env(&name)
-            .env(&name, SECRET)
+            .env(&name, if key == "postgres.url" { "postgres://a:b@127.0.0.1/c" } else { SECRET })
             .flag("kafka.security.protocol", if key.starts_with("kafka") { "sasl_ssl" } else { "ssl" });
         let case = if key.starts_with("kafka") {
             case.flag("kafka.security.sasl_mechanism", "PLAIN").flag("kafka.security.username", "31")
@@ -201,6 +202,14 @@ fn every_secret_there_is_can_be_given() {
         let row = loaded.settings.iter().find(|row| row.key == key).expect("the key is listed");
         assert_eq!((row.value.as_str(), row.source.clone()), (Some(REDACTED), format!("env {name}")));
     }
+}
+
+#[test]
+fn a_key_for_cursors_that_can_be_guessed_is_refused_and_no_address_is_shown() {
+    let line = Case::new().env("EDGEFEED__HTTP__CURSOR_KEY", "short").line();
+    assert!(line.starts_with("http.cursor_key: has 5 bytes") && !line.contains("short"), "{line}");
+    let line = Case::new().env("EDGEFEED__POSTGRES__URL", "postgres://a:hush@host:port/c").line();
+    assert!(line.starts_with("postgres.url: cannot be read") && !line.contains("hush"), "{line}");
 }
 
 #[test]

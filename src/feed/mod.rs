@@ -6,7 +6,7 @@ mod candidates;
 pub mod ladder;
 mod listed;
 pub mod page;
-mod time;
+pub(crate) mod time;
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -39,6 +39,12 @@ pub enum Error {
     /// The path exists for other methods.
     #[error("this path takes {0}")]
     MethodNotAllowed(&'static str),
+    /// What an operator asks for cannot be done as things stand; the message says why and what to do.
+    #[error("{0}")]
+    Conflict(String),
+    /// Another party that an operator's order needs does not do its part; the message says which and what to do.
+    #[error("{0}")]
+    Dependency(String),
     /// The body is larger than the limit, in bytes.
     #[error("the body is larger than {0} bytes")]
     BodyTooLarge(usize),
@@ -74,6 +80,8 @@ impl Error {
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not_found"),
             Self::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Self::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
+            Self::Dependency(_) => (StatusCode::SERVICE_UNAVAILABLE, "dependency"),
             Self::BodyTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::UnsupportedMediaType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
             Self::RateLimited(_) => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),

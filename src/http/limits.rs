@@ -8,6 +8,8 @@ use crate::problem::{Problem, within};
 
 /// Connections the admin listener takes at once: a scraper, probes and a few people.
 const ADMIN_CONNECTIONS: usize = 64;
+/// How long an operator's order may take: it may wait for Kafka and for the center.
+const ADMIN_REQUEST_MS: u64 = 120_000;
 
 /// The `[limits]` section. Both listeners keep to it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -56,9 +58,10 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The same limits for the admin listener, which is for few.
+    /// The same limits for the admin listener, which is for few and for what takes long.
     pub fn for_admin(&self) -> Self {
-        Self { max_connections: ADMIN_CONNECTIONS, ..self.clone() }
+        let request_timeout_ms = self.request_timeout_ms.max(ADMIN_REQUEST_MS);
+        Self { max_connections: ADMIN_CONNECTIONS, request_timeout_ms, ..self.clone() }
     }
 
     /// [`Config::request_timeout_ms`] as a duration.

@@ -1,14 +1,15 @@
 //! The node: starts the parts in order, supervises them, stops them in reverse.
 
 mod jobs;
+mod outward;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use edgefeed_storage::{OpenOptions, Stats, Store};
+use edgefeed_storage::{Stats, Store};
 use edgefeed_sync::breaker::Breaker;
-use edgefeed_sync::config::Truncate;
+use edgefeed_sync::sink::Sink;
 use edgefeed_sync::{Lag, Materializer};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
@@ -16,11 +17,12 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
-use crate::admin::{self, Breakers, Guard};
+use crate::admin::{self, Breakers, Guard, Parts, SinkDoor};
 use crate::auth::Auth;
 use crate::clock::now_ms;
 use crate::config::Config;
 use crate::cursor;
+use crate::dead_letters::DeadLetters;
 use crate::failure::Failure;
 use crate::fallback::Fallback;
 use crate::feed::{Answers, Feed};
@@ -28,6 +30,7 @@ use crate::http::{self, Drained, Services};
 use crate::status::Status;
 use crate::trending::TrendingPosts;
 use jobs::Jobs;
+use outward::Outside;
 
 /// How long following Kafka may take to stop: the batch being applied, and the library's own goodbye.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
@@ -49,6 +52,7 @@ pub struct Node {
     pub http: SocketAddr,
     /// Where operators ask.
     pub admin: SocketAddr,
+    sink: Option<Arc<Sink>>,
     materializer: Materializer,
     jobs: Jobs,
     servers: Vec<JoinHandle<Drained>>,
@@ -68,7 +72,8 @@ impl Node {
         let trending = Arc::new(TrendingPosts::default());
         let feed =
             Arc::new(Feed::new(Arc::clone(&store), Arc::clone(&trending), Arc::clone(&lag), config.ranking.clone()));
-        let center = config.clickhouse.is_set().then(|| Breaker::new("clickhouse", &config.breaker));
+        let outside = Outside::new(&config)?;
+        let center = outside.as_ref().map(|outside| Arc::clone(&outside.breaker));
         let postgres = config.postgres.is_set().then(|| Breaker::new("postgres", &config.breaker));
         let breakers: Breakers = center.iter().chain(&postgres).cloned().collect();
         let answers = Arc::new(Answers::new(
@@ -82,6 +87,7 @@ impl Node {
         let jobs = Jobs::start(&config, &store, &trending);
         tell(&status, &store, &lag, &config, &jobs);
         tell_rungs(&status, &answers, &breakers);
+        let sink = outward::sink(&config, outside.as_ref(), &store, &lag, &status)?;
         let routes = http::routes(&Services {
             auth: Arc::new(Auth::new(&config.auth, config.node.ids)),
             ids: config.node.ids,
@@ -90,14 +96,19 @@ impl Node {
                 Arc::new(move |request, now_ms| Box::pin(Arc::clone(&answers).page(request, now_ms)))
             },
         });
-        let admin_routes = admin::routes(Arc::clone(&status), recorder, Guard::new(&config.admin.token), breakers);
+        let parts = Parts {
+            breakers,
+            dead_letters: DeadLetters::new(Arc::clone(&store), config.kafka.topics.clone()),
+            sink: SinkDoor::of(&config, sink.as_ref()),
+        };
+        let admin_routes = admin::routes(Arc::clone(&status), recorder, Guard::new(&config.admin.token), parts);
         let limits = config.limits.clone();
         let servers = vec![
             tokio::spawn(http::serve(public, routes, limits.clone(), drain(&status))),
             tokio::spawn(http::serve(operators, admin_routes, limits.for_admin(), drain(&status))),
         ];
         status.set_started();
-        Ok(Self { store, lag, feed, answers, status, http, admin, materializer, jobs, servers })
+        Ok(Self { store, lag, feed, answers, status, http, admin, sink, materializer, jobs, servers })
     }
 
     /// Drains and stops: `/readyz` turns, requests in flight finish or are cut at the deadline, what was applied is
@@ -113,11 +124,13 @@ impl Node {
         if let Some(fallback) = &self.answers.fallback {
             fallback.close().await;
         }
-        let (store, materializer) = (self.store, self.materializer);
+        let (store, materializer, sink) = (self.store, self.materializer, self.sink);
         let stopped = tokio::task::spawn_blocking(move || {
+            // While the store still follows Kafka: the sink waits for it to end a range.
+            let left = sink.map_or(Ok(()), |sink| outward::stop(&sink));
             let stopped = materializer.stop(STOP_PATIENCE).map_err(|error| error.to_string());
             let synced = store.sync().map_err(|error| error.to_string());
-            stopped.and(synced)
+            left.and(stopped).and(synced)
         });
         match stopped.await {
             Ok(result) => result.map_err(Failure::failed),
@@ -165,7 +178,7 @@ fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
 
 async fn open(config: &Config) -> Result<Arc<Store>, Failure> {
     let storage = config.storage.clone();
-    let options = OpenOptions { ids: config.node.ids, apply_truncates: config.kafka.cdc_truncate == Truncate::Apply };
+    let options = config.store_options();
     let opened = tokio::task::spawn_blocking(move || Store::open(&storage, options)).await;
     match opened {
         Ok(store) => store.map(Arc::new).map_err(|error| Failure::failed(format!("storage.dir: {error}"))),

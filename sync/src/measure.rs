@@ -53,10 +53,41 @@ pub fn describe_metrics() {
         "edgefeed_breaker_transitions_total",
         "Changes of a breaker's state, by dependency and the state entered (closed, half_open, open)"
     );
+    describe_sink();
     // There from the start, so that an alert on their rise has something to rise from.
-    for name in ["edgefeed_offsets_gap_total", "edgefeed_dedup_hits_total", "edgefeed_dedup_misses_total"] {
+    for name in [
+        "edgefeed_offsets_gap_total",
+        "edgefeed_dedup_hits_total",
+        "edgefeed_dedup_misses_total",
+        "edgefeed_sink_retries_total",
+        "edgefeed_sink_token_replays_total",
+    ] {
         counter!(name).increment(0);
     }
+}
+
+fn describe_sink() {
+    describe_counter!("edgefeed_sink_rows_total", "Rows the center has acknowledged, by table");
+    describe_counter!("edgefeed_sink_retries_total", "Inserts that failed and were tried again");
+    describe_counter!(
+        "edgefeed_sink_token_replays_total",
+        "Inserts sent under a token that may have been sent before; the center keeps one copy"
+    );
+    describe_histogram!(
+        "edgefeed_sink_insert_duration_seconds",
+        Unit::Seconds,
+        "Time of one insert, views included, failed ones too"
+    );
+    describe_gauge!(
+        "edgefeed_sink_lag_seconds",
+        Unit::Seconds,
+        "Age of the oldest record of this node's share that the center has not acknowledged, by topic"
+    );
+    describe_gauge!(
+        "edgefeed_sink_stalled",
+        Unit::Count,
+        "1 while partitions that go to a table stand still until somebody does something, by table and reason"
+    );
 }
 
 /// Counts what one batch did.

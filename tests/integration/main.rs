@@ -6,6 +6,8 @@ mod center;
 mod compare;
 mod crash;
 mod demo;
+mod dlq;
+mod fallback;
 mod formula;
 mod history;
 mod log;

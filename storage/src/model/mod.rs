@@ -172,6 +172,24 @@ pub enum DeadReason {
 }
 
 impl DeadReason {
+    /// Every reason.
+    pub const ALL: [Self; 9] = [
+        Self::Malformed,
+        Self::TooLarge,
+        Self::MissingField,
+        Self::BadValue,
+        Self::BadId,
+        Self::TimeOutOfRange,
+        Self::UnknownOp,
+        Self::TableMismatch,
+        Self::UnavailableValue,
+    ];
+
+    /// The reason of a label.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.name() == name)
+    }
+
     /// The metric label.
     pub const fn name(self) -> &'static str {
         match self {

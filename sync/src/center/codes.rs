@@ -18,7 +18,7 @@ const POISON: Class = Class::Poison;
 /// Code, ClickHouse's name of it, and its class. What is not here is [`Class::Unknown`].
 ///
 /// The names are compared with those of the real engine by a test.
-pub(super) const CODES: &[(u32, &str, Class)] = &[
+const CODES: &[(u32, &str, Class)] = &[
     // A network, a disk or a replica that is away for now, or too much at once.
     (3, "UNEXPECTED_END_OF_FILE", TRANSIENT),
     (40, "CHECKSUM_DOESNT_MATCH", TRANSIENT),
@@ -113,6 +113,11 @@ pub(super) const CODES: &[(u32, &str, Class)] = &[
     (376, "CANNOT_PARSE_UUID", POISON),
     (469, "VIOLATED_CONSTRAINT", POISON),
 ];
+
+/// The codes that are known, each with ClickHouse's name of it.
+pub fn known_codes() -> impl Iterator<Item = (u32, &'static str)> {
+    CODES.iter().map(|(code, name, _)| (*code, *name))
+}
 
 /// The class of a code.
 pub(super) fn class(code: u32) -> Class {

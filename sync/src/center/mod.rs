@@ -22,7 +22,7 @@ mod tables;
 mod truncate;
 
 pub use client::Center;
-pub use codes::{AUTH, PREFLIGHT, SCHEMA};
+pub use codes::{AUTH, PREFLIGHT, SCHEMA, known_codes};
 pub use config::Config;
 pub use error::{Class, Error, Result};
 pub use history::{Cut, Histories, HistoryQuery, HistoryRow, ROWS_MAX};

@@ -4,10 +4,15 @@
 //! topic, and a record without a value says that it was replayed or dropped. The value is the record's, byte for byte.
 
 mod create;
+mod order;
+mod reader;
+mod replay;
 mod topic;
 
 use edgefeed_storage::model::{DeadReason, TimestampMs};
 
+pub use order::{Account, Action, Found, Order};
+pub use replay::carry_out;
 pub use topic::DeadLetterTopic;
 
 /// The class of the fault ([`DeadReason::name`]).

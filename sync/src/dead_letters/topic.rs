@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::producer::{Outgoing, Producer};
 
 /// The largest dead letter that can be written, in bytes: as much as the producer's queue holds.
-const LETTER_MAX_BYTES: usize = 64 << 20;
+pub(super) const LETTER_MAX_BYTES: usize = 64 << 20;
 /// The longest account of a fault that goes into a header, in bytes.
 const DETAIL_MAX_BYTES: usize = 1_024;
 

@@ -2,8 +2,8 @@
 //! what the center holds, and what this node's store knows. Guesses nothing.
 
 use super::commit::{Commit, Mark};
-use super::plan::Latest;
 use super::share::Begin;
+use crate::center::Latest;
 use crate::start::Extent;
 
 /// Why a partition is not begun; somebody has to decide.

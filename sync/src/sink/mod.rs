@@ -49,7 +49,7 @@ use write::Writer;
 pub use commit::{Commit, Mark};
 pub use config::Config;
 pub use offline::{resume_offline, status_offline};
-pub use plan::{Latest, Plan};
+pub use plan::Plan;
 pub use status::{From, PartitionStatus, Resume, ResumeError, Resumed, SinkStatus, Stalled};
 
 /// How long a stop waits for what is under way.

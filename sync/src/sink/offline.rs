@@ -9,9 +9,10 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
 
 use super::commit::{Commit, Mark};
-use super::plan::{Latest, Plan, plan};
+use super::plan::{Plan, plan};
 use super::status::{PartitionStatus, Resume, ResumeError, Resumed, SinkStatus, Stalled};
 use crate::brokers::found_partitions;
+use crate::center::Latest;
 use crate::client::{self, Client};
 use crate::config::Config;
 use crate::error::{Error, Result};

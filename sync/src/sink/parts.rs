@@ -17,11 +17,11 @@ use super::commit::{Commit, Mark};
 use super::config::Config;
 use super::gather::Source;
 use super::group::{Committed, Seat};
-use super::plan::{Latest, plan};
+use super::plan::plan;
 use super::share::{Flush, Share};
 use super::status::{From, PartitionStatus, Resume, ResumeError, Resumed, SinkStatus};
 use crate::Clock;
-use crate::center::{Center, Class, Table};
+use crate::center::{Center, Class, Latest, Table};
 use crate::decode::Decode;
 use crate::lag::Lag;
 use crate::names::Names;
@@ -142,12 +142,7 @@ impl Parts {
         let Some(table) = Table::of(at.topic) else { return Ok(None) };
         let asked = self.center.latest_range(&self.cluster, topic, at.partition, table);
         match self.runtime.block_on(asked) {
-            Ok(latest) => Ok(latest.map(|latest| Latest {
-                epoch: latest.epoch,
-                max_offset: signed(latest.max_offset),
-                range_first: signed(latest.range_first),
-                range_last: signed(latest.range_last),
-            })),
+            Ok(latest) => Ok(latest),
             Err(error) => Err(match error.class() {
                 Class::Systemic(reason) => Asked::Refused(Refused { reason, detail: error.to_string() }),
                 _ => Asked::Later(error.to_string()),
@@ -273,9 +268,4 @@ impl Parts {
 enum Asked {
     Later(String),
     Refused(Refused),
-}
-
-/// Offsets are never beyond `i64`.
-fn signed(offset: u64) -> i64 {
-    i64::try_from(offset).unwrap_or(i64::MAX)
 }

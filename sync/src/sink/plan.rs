@@ -2,29 +2,8 @@
 
 use super::commit::{Commit, Mark};
 use super::status::From;
+use crate::center::Latest;
 use crate::start::Extent;
-
-/// What the center holds of a partition: the highest epoch, its highest offset, and the range that row came in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Latest {
-    /// The epoch.
-    pub epoch: u32,
-    /// The highest offset of that epoch.
-    pub max_offset: i64,
-    /// The first offset of the range it came in; both 0 when that is not known.
-    pub range_first: i64,
-    /// The last offset of that range.
-    pub range_last: i64,
-}
-
-impl Latest {
-    /// The range whose token may be used again. Rows that a repair brought bear none; a range of the record 0 alone
-    /// looks the same and needs none, as one row is never half there.
-    fn range(&self) -> Option<(i64, i64)> {
-        let known = self.range_last > 0 && (self.range_first..=self.range_last).contains(&self.max_offset);
-        known.then_some((self.range_first, self.range_last))
-    }
-}
 
 /// The commit that makes the sink go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,11 +37,12 @@ pub(crate) fn plan(from: From, committed: Option<Commit>, latest: Option<Latest>
 
 /// Goes on behind what the center holds.
 fn after(latest: Latest, log: Extent) -> Result<Plan, String> {
-    let (first, pending_through) = match latest.range() {
+    let max_offset = signed(latest.max_offset);
+    let (first, pending_through) = match range(&latest) {
         Some((first, last)) => (first, Some(last)),
-        None => (latest.max_offset.saturating_add(1), None),
+        None => (max_offset.saturating_add(1), None),
     };
-    let last = pending_through.unwrap_or(latest.max_offset);
+    let last = pending_through.unwrap_or(max_offset);
     if last >= log.end {
         return Err(format!(
             "the center holds records up to {last}, and Kafka's log ends before {}: the topic was made anew; resume \
@@ -81,6 +61,18 @@ fn after(latest: Latest, log: Extent) -> Result<Plan, String> {
     Ok(Plan { offset: first, mark: Mark { pending_through, epoch: latest.epoch } })
 }
 
+/// The range whose token may be used again. Rows that a repair brought bear none; a range of the record 0 alone looks
+/// the same and needs none, as one row is never half there.
+fn range(latest: &Latest) -> Option<(i64, i64)> {
+    let known = latest.range_last > 0 && (latest.range_first..=latest.range_last).contains(&latest.max_offset);
+    known.then(|| (signed(latest.range_first), signed(latest.range_last)))
+}
+
+/// Offsets are numbers from 0 on, which the center keeps without a sign.
+fn signed(offset: u64) -> i64 {
+    i64::try_from(offset).unwrap_or(i64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -89,7 +81,7 @@ mod tests {
 
     const LOG: Extent = Extent { start: 100, end: 1_000 };
 
-    fn latest(epoch: u32, range_first: i64, max_offset: i64, range_last: i64) -> Option<Latest> {
+    fn latest(epoch: u32, range_first: u64, max_offset: u64, range_last: u64) -> Option<Latest> {
         Some(Latest { epoch, max_offset, range_first, range_last })
     }
 
@@ -152,7 +144,7 @@ mod tests {
     proptest! {
         #[test]
         fn from_the_center_nothing_is_left_out_and_nothing_comes_under_another_token(
-            first in 0..1_200_i64, more in 0..100_i64, beyond in 0..100_i64, known: bool, epoch: u32,
+            first in 0..1_200_u64, more in 0..100_u64, beyond in 0..100_u64, known: bool, epoch: u32,
             start in 0..500_i64, length in 0..800_i64,
         ) {
             let (max_offset, range_last) = (first + more, first + more + beyond);
@@ -161,10 +153,10 @@ mod tests {
             let log = Extent { start, end: start + length };
             if let Ok(Plan { offset, mark }) = plan(From::Center, None, Some(center), log) {
                 prop_assert!(log.start <= offset && offset <= log.end);
-                prop_assert!(offset <= max_offset + 1, "left out");
+                prop_assert!(offset <= signed(max_offset) + 1, "left out");
                 prop_assert_eq!(mark.epoch, epoch);
-                if offset <= max_offset {
-                    prop_assert_eq!((offset, mark.pending_through), (range.0, Some(range.1)));
+                if offset <= signed(max_offset) {
+                    prop_assert_eq!((offset, mark.pending_through), (signed(range.0), Some(signed(range.1))));
                 }
             }
         }

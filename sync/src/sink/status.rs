@@ -72,6 +72,26 @@ pub struct Resume {
     pub only: Option<(String, u32)>,
 }
 
+impl Resume {
+    /// Whether the order can be meant.
+    ///
+    /// Errors, in words: it reads the log anew without saying so, or names one offset for many partitions.
+    pub fn check(&self) -> Result<(), String> {
+        match self.from {
+            From::Center => Ok(()),
+            _ if !self.accept_reset => Err("this reads the log anew under a new epoch: rows of events and of tables \
+                                            stay single, but what was counted before is counted again in the views; \
+                                            say --accept-reset when that is meant, or resume with --from center"
+                .to_owned()),
+            From::Offset(_) if self.only.is_none() => {
+                Err("an offset is one partition's; name it with --partition TOPIC-PARTITION".to_owned())
+            }
+            From::Offset(offset) if offset < 0 => Err("an offset is 0 or more".to_owned()),
+            From::Earliest | From::Offset(_) => Ok(()),
+        }
+    }
+}
+
 /// A partition that goes on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resumed {

@@ -16,7 +16,7 @@ pub(crate) mod node;
 mod outage;
 mod partitions;
 pub(crate) mod place;
-mod reader;
+pub(crate) mod reader;
 mod scores;
 pub(crate) mod stack;
 pub(crate) mod steps;

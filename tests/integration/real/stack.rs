@@ -32,6 +32,18 @@ impl Stack {
         }
     }
 
+    /// The same for promises that need no more than PostgreSQL.
+    pub(crate) fn with_postgres_or_unproved(promise: &str) -> Option<Self> {
+        let given = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        match given("EDGEFEED_TEST_POSTGRES").and_then(|_| given("EDGEFEED_TEST_STACK")) {
+            Some(dir) => Some(Self { dir: dir.into(), kafka: given("EDGEFEED_TEST_KAFKA").unwrap_or_default() }),
+            None => {
+                unproved(promise, "EDGEFEED_TEST_POSTGRES or EDGEFEED_TEST_STACK is not set; `make test` starts them");
+                None
+            }
+        }
+    }
+
     /// Runs a verb of `tests/stack/stack`; what it printed.
     pub(crate) fn run(&self, verb: &str, words: &[&str]) -> String {
         self.attempt(verb, words).unwrap_or_else(|why| panic!("stack {verb} {words:?}: {why}"))

@@ -86,7 +86,7 @@ async fn with_clickhouse_away_feeds_and_the_store_go_on_and_the_center_catches_u
         let slow = watched.median() > NOTICED && watched.median() > 2 * before.median();
         assert!(!slow, "{how}: applied within {:?}, before {:?}", watched.median(), before.median());
     }
-    let log = std::mem::take(&mut writer.written().log);
+    let log = writer.finish();
     stage.check(&log, &BTreeSet::new()).await;
     stage.center.drop_database().await;
 }

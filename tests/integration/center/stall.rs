@@ -71,7 +71,7 @@ async fn a_table_dropped_under_the_sink_stalls_it_loudly_and_nothing_is_missing_
     stage.drained(&writer.ends()).await;
     member.flows().await;
     // What stood in the table that was dropped went with it.
-    let log = std::mem::take(&mut writer.written().log);
+    let log = writer.finish();
     let kept = log.iter().enumerate().filter(|(at, entry)| entry.source != Source::Likes || *at >= before);
     let fold = Fold::of(kept.map(|(_, entry)| entry));
     compare::everything(&stage.center, &stage.origin, &fold).await;
@@ -110,7 +110,7 @@ async fn a_group_that_lost_its_offsets_refuses_to_guess_and_resumes_exactly_from
     member.node.must(&["sink", "resume", "--from", "center"]);
     stage.drained(&writer.ends()).await;
     member.flows().await;
-    let log = std::mem::take(&mut writer.written().log);
+    let log = writer.finish();
     stage.check(&log, &BTreeSet::new()).await;
     stage.center.drop_database().await;
 }

@@ -66,6 +66,19 @@ impl Writer {
         self.shared.send(&mut written, entries);
     }
 
+    /// Ends the writing; everything that was written.
+    pub(crate) fn finish(mut self) -> Vec<Entry> {
+        self.end();
+        std::mem::take(&mut self.written().log)
+    }
+
+    fn end(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+
     /// The offset after the last record of each partition that has any.
     pub(crate) fn ends(&self) -> BTreeMap<(Source, u32), i64> {
         self.written().author.ends().clone()
@@ -99,9 +112,6 @@ impl Shared {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            drop(thread.join());
-        }
+        self.end();
     }
 }

@@ -58,6 +58,8 @@ async fn two_clusters_with_equal_topics_and_offsets_are_both_at_the_center() {
 
     let (first, second) = (written(&one.topics, 21).await, written(&other.topics, 22).await);
     let mut members = [one.member(0).await, other.member(1).await];
+    // The embedded broker lets a group wait 3 s for more members, and counts that as silence.
+    members[1].node.settings.more.insert(("sink", "session_timeout_ms"), "10000".to_owned());
     for member in &mut members {
         member.node.start_ready().await;
     }

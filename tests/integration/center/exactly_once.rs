@@ -44,6 +44,11 @@ async fn every_event_is_at_the_center_once_through_kills_rebalances_resets_upgra
     };
     let writer = Writer::start(Arc::clone(&stage.topics), Author::new(shape, seed), RATE);
     let mut members = [stage.member(0).await, stage.member(1).await];
+    // One member the broker knows again after a restart, in half of the runs.
+    let known = dice.below(2) == 0;
+    if known {
+        members[0].node.settings.more.insert(("node", "name"), "\"known\"".to_owned());
+    }
     for member in &mut members {
         member.node.start();
     }
@@ -83,7 +88,7 @@ async fn every_event_is_at_the_center_once_through_kills_rebalances_resets_upgra
     stage.center.drop_database().await;
     let (tokens, repeated) = stage.control.seen(|seen| (seen.tokens.len(), seen.repeated()));
     let told = format!(
-        "exactly once (EDGEFEED_SEED={seed}, {ids:?}): {} records, {} faults, {resets} of them resets after an insert was \
+        "exactly once (EDGEFEED_SEED={seed}, {ids:?}, static member {known}): {} records, {} faults, {resets} of them resets after an insert was \
          applied, {tokens} inserts, {repeated} of them sent more than once; last ones in {drained:?}; {:?} in all; {:?}\n",
         log.len(),
         faults.len(),

@@ -7,10 +7,12 @@ use std::time::Duration;
 use super::compare::{self};
 use super::fold::Fold;
 use super::log::{Author, DAY, HOUR, Ids, Shape, Source};
+use super::node::PATIENCE;
 use super::parts::{Parts, busy};
 use super::stage::Stage;
 use super::writer::Writer;
 use crate::real::events::now_ms;
+use crate::real::steps::until;
 
 const PARTITIONS: u32 = 2;
 const RATE: f64 = 4_000.0;
@@ -52,8 +54,12 @@ async fn a_table_dropped_under_the_sink_stalls_it_loudly_and_nothing_is_missing_
     writer.idle().await;
     let labels = member.stalls("likes", &["schema", "preflight"]).await;
     assert!(labels.contains("table=\"likes_cdc\""), "it names the table: {labels}");
-    let status = member.node.status().await.unwrap().to_string();
-    assert!(status.contains("likes_cdc") && status.contains("stall"), "/status tells: {status}");
+    let mut status = String::new();
+    let told = until(PATIENCE, async || {
+        status = member.node.status().await?["sink"].to_string();
+        (status.contains("likes_cdc") && status.contains("schema")).then_some(())
+    });
+    assert!(told.await.is_some(), "/status does not tell: {status}");
     let log = member.node.log();
     let told = log.lines().any(|line| line.contains("likes_cdc") && (line.contains("ERROR") || line.contains("WARN")));
     assert!(told, "the log tells");

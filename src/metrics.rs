@@ -5,6 +5,7 @@ use std::time::Duration;
 use ::metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use edgefeed_storage::{Stats, Store};
 
+use crate::feed::ladder::Reason;
 use crate::ranking::filter::Removed;
 
 /// Says what every metric of this process means; once, after the recorder is installed.
@@ -20,6 +21,10 @@ pub fn describe() {
         "Time to gather, filter, score and place the candidates of one feed."
     );
     describe_counter!("edgefeed_fallback_total", "Pages that PostgreSQL listed, by why it was asked.");
+    for reason in Reason::ALL {
+        // There from the start, so that an alert on its rise has something to rise from.
+        counter!("edgefeed_fallback_total", "reason" => reason.name()).increment(0);
+    }
     describe_gauge!("edgefeed_store_size_bytes", Unit::Bytes, "Size of the store on disk, by column family.");
     describe_gauge!("edgefeed_store_memory_bytes", Unit::Bytes, "Memory the store holds, by purpose.");
     describe_histogram!(
@@ -36,6 +41,11 @@ pub fn describe() {
     gauge!("edgefeed_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }
 
+/// A page came from PostgreSQL.
+pub(crate) fn fallback(reason: Reason) {
+    counter!("edgefeed_fallback_total", "reason" => reason.name()).increment(1);
+}
+
 /// One ranking's candidates.
 pub(crate) fn candidates(count: usize, removed: impl Iterator<Item = (Removed, u64)>) {
     histogram!("edgefeed_feed_candidates").record(count as f64);
@@ -47,11 +57,6 @@ pub(crate) fn candidates(count: usize, removed: impl Iterator<Item = (Removed, u
 /// One ranking's time.
 pub(crate) fn ranked(time: Duration) {
     histogram!("edgefeed_rank_duration_seconds").record(time.as_secs_f64());
-}
-
-/// A page came from PostgreSQL.
-pub(crate) fn fallback(reason: &'static str) {
-    counter!("edgefeed_fallback_total", "reason" => reason).increment(1);
 }
 
 /// A background job did its work.

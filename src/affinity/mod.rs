@@ -3,6 +3,7 @@
 //! The answer is a page either way. A history that comes too late for its request is stored for the next one; the
 //! breaker around the center, a bound on queries in flight and one query a reader keep a slow center from costing more.
 
+mod begun;
 mod fetch;
 mod flights;
 mod measure;
@@ -25,6 +26,7 @@ use flights::{Departure, Flights};
 use readers::Readers;
 use refresh::LastRefresh;
 
+pub use begun::begun;
 pub(crate) use measure::describe as describe_metrics;
 
 /// The center, and whose part of it is this node's own.
@@ -62,8 +64,8 @@ impl fmt::Debug for Affinity {
 }
 
 impl Affinity {
-    /// Histories for the readers of a store. `begun` tells whether the node has caught up with its log once: before, it
-    /// cannot know what the center must not tell it again.
+    /// Histories for the readers of a store. `begun` tells whether the node knows where its own history begins in every
+    /// partition ([`begun`]): before, it cannot know what the center must not tell it again.
     pub fn new(
         store: Arc<Store>,
         source: Option<Source>,

@@ -1,7 +1,5 @@
 //! Renews the bases of readers lately seen, many a query, before a request has to wait for one.
 
-use std::sync::Arc;
-
 use edgefeed_storage::model::{Id, TimestampMs};
 use hashbrown::HashSet;
 use parking_lot::Mutex;
@@ -45,12 +43,12 @@ impl LastRefresh {
 impl Affinity {
     /// One run: of the readers seen in the last hour those whose base is older than `clickhouse.affinity_refresh_s`, the
     /// oldest first. Ends early where the breaker opens. How many were renewed.
-    pub async fn refresh_active(self: &Arc<Self>, now_ms: TimestampMs) -> usize {
-        let Some(source) = &self.source else { return 0 };
+    ///
+    /// # Errors
+    /// Why it ended before all were; what was renewed until then is.
+    pub async fn refresh_active(&self, now_ms: TimestampMs) -> Result<usize, String> {
+        let Some(source) = self.source.as_ref().filter(|_| (self.begun)()) else { return Ok(0) };
         let seen_since = now_ms.saturating_sub(i64::try_from(SEEN_FOR.as_millis()).unwrap_or(i64::MAX));
-        if !(self.begun)() {
-            return 0;
-        }
         let due = self.readers.due(seen_since, now_ms.saturating_sub(self.refresh_ms));
         let (mut renewed, mut failed) = (0, None);
         for batch in due.chunks(BATCH).take(BATCHES) {
@@ -75,8 +73,8 @@ impl Affinity {
                 }
             }
         }
-        *self.last_refresh.0.lock() = Some(Run { at_ms: now_ms, due: due.len(), renewed, failed });
-        renewed
+        *self.last_refresh.0.lock() = Some(Run { at_ms: now_ms, due: due.len(), renewed, failed: failed.clone() });
+        failed.map_or(Ok(renewed), Err)
     }
 
     /// Renews some readers by one query; how many had any rows.

@@ -23,7 +23,7 @@ use crate::failure::Failure;
 /// How long a connection to the node may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long an answer may take: longer than the node itself gives an order.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(130);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(630);
 /// The largest answer that is read, in bytes.
 const ANSWER_MAX_BYTES: usize = 512 << 20;
 
@@ -44,25 +44,29 @@ pub(super) async fn reach(config: &Config) -> Result<Live, Failure> {
             config.storage.dir.display()
         )));
     }
-    let (storage, options) = (config.storage.clone(), config.store_options());
-    match tokio::task::spawn_blocking(move || Store::open(&storage, options)).await {
-        Ok(Ok(store)) => Ok(Live::Store(Arc::new(store))),
-        Ok(Err(StoreError::Held { dir })) => Node::of(config, dir).map(Live::Node),
-        Ok(Err(error)) => Err(Failure::failed(format!("storage.dir: {error}"))),
-        Err(_) => Err(Failure::failed("opening the store panicked; this is a bug")),
+    match open(config).await? {
+        Ok(store) => Ok(Live::Store(Arc::new(store))),
+        Err(StoreError::Held { dir }) => Node::of(config, dir).map(Live::Node),
+        Err(error) => Err(Failure::failed(format!("storage.dir: {error}"))),
     }
 }
 
-/// The node that holds the store of this configuration, for verbs that can do without the store. The store is not
-/// kept.
+/// The node that holds the store of this configuration, for verbs that can do without the store. It is not kept open,
+/// and what else may be wrong with it is no matter.
 pub(super) async fn running(config: &Config) -> Result<Option<Node>, Failure> {
     if !Store::is_there(&config.storage) {
         return Ok(None);
     }
-    match reach(config).await? {
-        Live::Node(node) => Ok(Some(node)),
-        Live::Store(_) => Ok(None),
+    match open(config).await? {
+        Err(StoreError::Held { dir }) => Node::of(config, dir).map(Some),
+        Ok(_) | Err(_) => Ok(None),
     }
+}
+
+async fn open(config: &Config) -> Result<Result<Store, StoreError>, Failure> {
+    let (storage, options) = (config.storage.clone(), config.store_options());
+    let opened = tokio::task::spawn_blocking(move || Store::open(&storage, options)).await;
+    opened.map_err(|_| Failure::failed("opening the store panicked; this is a bug"))
 }
 
 /// The admin API of a running node.

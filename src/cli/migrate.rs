@@ -1,6 +1,6 @@
 //! `edgefeed migrate`: makes the tables of ClickHouse and PostgreSQL, each statement once.
 
-use edgefeed_sync::center::{self, Center, State, Table};
+use edgefeed_sync::center::{self, Center, Class, State, Table};
 use serde_json::json;
 
 use super::args::{MigrateArgs, MigrateTarget, Output};
@@ -78,9 +78,13 @@ fn cluster<'a>(flag: Option<&'a str>, config: &'a Config, clickhouse: bool) -> R
 
 /// Makes the tables, and looks whether the sink would take them: some may have been there, made otherwise.
 async fn center(config: &Config, cluster: &str, dry_run: bool) -> Result<center::Migrated, Failure> {
-    let failed = |error: center::Error| match error {
-        error @ center::Error::Config(_) => Failure::usage(error.to_string()),
-        error => Failure::failed(error.to_string()),
+    let failed = |error: center::Error| match (&error, error.class()) {
+        (center::Error::Config(_), _) => Failure::usage(error.to_string()),
+        (_, Class::Transient) => Failure::failed(format!("{error}; is ClickHouse well at {}?", config.clickhouse.url)),
+        (_, Class::Systemic(center::AUTH)) => {
+            Failure::failed(format!("{error}; see clickhouse.user and clickhouse.password, and what the user may do"))
+        }
+        _ => Failure::failed(error.to_string()),
     };
     let center = Center::new(&config.clickhouse).map_err(failed)?;
     let done = center.migrate(config.node.ids, cluster, dry_run).await.map_err(failed)?;

@@ -16,22 +16,21 @@ use crate::metrics;
 /// Everything a page can come from.
 #[derive(Debug)]
 pub struct Answers {
-    /// This node's store.
-    pub feed: Arc<Feed>,
+    feed: Arc<Feed>,
     /// PostgreSQL, where there is one.
     pub fallback: Option<Arc<Fallback>>,
     /// The breaker around ClickHouse, where there is one.
     pub center: Option<Arc<Breaker>>,
     /// When PostgreSQL comes first.
-    pub config: fallback::Config,
-    /// What cursors are sealed with.
-    pub keys: Keys,
+    config: fallback::Config,
+    keys: Keys,
     /// Whether the store could not be read when it was last asked.
     unreadable: AtomicBool,
 }
 
 impl Answers {
-    /// A ladder over these rungs.
+    /// A ladder over these rungs: this node's store, PostgreSQL, and the breaker around ClickHouse, which decides under
+    /// the policy `strict`. `keys` seal the cursors.
     pub fn new(
         feed: Arc<Feed>,
         fallback: Option<Arc<Fallback>>,
@@ -92,14 +91,14 @@ impl Answers {
         }
     }
 
-    /// A page from the store: ranked, or the chain goes on. What a request asks of the center about its reader's history
-    /// comes before this, and never holds it back for long.
+    /// A page from the store: ranked, or the chain goes on.
     async fn local(
         &self,
         request: &FeedRequest,
         below: Option<Keyset>,
         now_ms: TimestampMs,
     ) -> Result<Chained, FeedError> {
+        self.feed.prepare(request.viewer, now_ms).await;
         let request = request.clone();
         let made = self.reading(move |feed| match below {
             None => feed.page(&request, now_ms).map(Chained::whole),
@@ -144,7 +143,7 @@ impl Answers {
         page.cursor = next.map(|place| cursor::seal(&self.keys, viewer, &Place::Newest(place)));
         if page.served_from == ServedFrom::Fallback {
             let reason = plan.reason.unwrap_or(Reason::StoreFailed);
-            metrics::fallback(reason.name());
+            metrics::fallback(reason);
             page.degraded.push(reason.name());
         } else if let Some(reason) = plan.reason {
             page.degraded.extend((reason != Reason::Chain).then_some(reason.name()));

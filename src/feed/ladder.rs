@@ -33,6 +33,9 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 5] = [Self::StoreEmpty, Self::StoreOld, Self::CenterAway, Self::StoreFailed, Self::Chain];
+
     /// The label of metrics, and the mark of answers.
     pub const fn name(self) -> &'static str {
         match self {

@@ -53,7 +53,7 @@ impl Feed {
                 ranked_at: now_ms,
                 served_from: ServedFrom::Fallback,
                 degraded: if counted { Vec::new() } else { vec!["counts_missing"] },
-                freshness: self.listed_freshness(&tuning, now_ms),
+                freshness: self.listed_freshness(request, &tuning, now_ms),
             },
         }
     }
@@ -97,11 +97,13 @@ impl Feed {
     }
 
     /// The posts are as of now: PostgreSQL is where they are written. (What a replica is behind is not seen from here.)
-    fn listed_freshness(&self, tuning: &Tuning, now_ms: TimestampMs) -> Freshness {
+    fn listed_freshness(&self, request: &FeedRequest, tuning: &Tuning, now_ms: TimestampMs) -> Freshness {
+        let view = self.store.view(request.viewer, now_ms).ok();
+        let history_as_of = view.and_then(|view| self.reliance(&view.viewer(), now_ms).history_as_of);
         Freshness {
             applied_through: Some(rfc3339(now_ms)),
             staleness_ms: Some(0),
-            affinity_as_of: self.lag.applied_through(now_ms).map(rfc3339),
+            affinity_as_of: history_as_of.map(rfc3339),
             weights_version: tuning.version.clone(),
         }
     }

@@ -13,9 +13,10 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use edgefeed_storage::model::{Id, TimestampMs};
-use edgefeed_storage::{Store, StoreError, View};
+use edgefeed_storage::{Store, StoreError, View, Viewer};
 use edgefeed_sync::Lag;
 
+use crate::affinity::Affinity;
 use crate::cursor::{BadCursor, Keyset};
 use crate::metrics;
 use crate::ranking::score::Terms as Scored;
@@ -40,7 +41,20 @@ pub struct Feed {
     store: Arc<Store>,
     trending: Arc<TrendingPosts>,
     lag: Arc<Lag>,
+    /// `None`: every history is this node's own.
+    affinity: Option<Arc<Affinity>>,
     tuning: ArcSwap<Tuning>,
+}
+
+/// How far what a page says of its reader can be relied on.
+#[derive(Clone, Copy, Debug)]
+struct Reliance {
+    /// Everything written to Kafka until then has been applied.
+    applied_through: Option<TimestampMs>,
+    /// The reader's history is complete until then.
+    history_as_of: Option<TimestampMs>,
+    /// The reader's history lacks the center's part, or that is old.
+    history_stale: bool,
 }
 
 /// A page, and where its chain goes on when it is one of a chain and there is more.
@@ -61,7 +75,21 @@ impl Feed {
     /// A feed over a store that something else keeps current.
     pub fn new(store: Arc<Store>, trending: Arc<TrendingPosts>, lag: Arc<Lag>, config: Config) -> Self {
         let version = config.version();
-        Self { store, trending, lag, tuning: ArcSwap::from_pointee(Tuning { config, version }) }
+        Self { store, trending, lag, affinity: None, tuning: ArcSwap::from_pointee(Tuning { config, version }) }
+    }
+
+    /// The same with histories from the center.
+    #[must_use]
+    pub fn with_histories(self, affinity: Arc<Affinity>) -> Self {
+        Self { affinity: Some(affinity), ..self }
+    }
+
+    /// Call it before a page of this reader is made: it fetches what the center knows of them, if that is missing, and
+    /// comes back within `clickhouse.affinity_budget_ms`.
+    async fn prepare(&self, viewer: Id, now_ms: TimestampMs) {
+        if let Some(affinity) = &self.affinity {
+            affinity.ensure(viewer, now_ms).await;
+        }
     }
 
     /// One page, ranked anew at `now_ms`, whatever the cursor. Reads memory, now and then the store; no other machine.
@@ -77,7 +105,8 @@ impl Feed {
             Algo::Time => Candidates::followed(&mut view, config, None, now_ms)?,
         };
         metrics::candidates(candidates.len(), candidates.removed());
-        let marks = self.degraded(view.is_warm(), candidates.complete());
+        let reliance = self.reliance(&view.viewer(), now_ms);
+        let marks = self.degraded(view.is_warm(), candidates.complete(), reliance);
         let mut posts = candidates.score(&view, config, now_ms);
         let order = match request.algo {
             Algo::Ranked => {
@@ -99,7 +128,7 @@ impl Feed {
             ranked_at: now_ms,
             served_from: ServedFrom::Local,
             degraded: marks,
-            freshness: self.freshness(&tuning.version, now_ms),
+            freshness: freshness(reliance, &tuning.version, now_ms),
         })
     }
 
@@ -111,7 +140,8 @@ impl Feed {
         let mut view = self.store.view(request.viewer, now_ms)?;
         let candidates = Candidates::followed(&mut view, config, Some(below), now_ms)?;
         metrics::candidates(candidates.len(), candidates.removed());
-        let degraded = self.degraded(view.is_warm(), candidates.complete());
+        let reliance = self.reliance(&view.viewer(), now_ms);
+        let degraded = self.degraded(view.is_warm(), candidates.complete(), reliance);
         let mut posts = candidates.score(&view, config, now_ms);
         posts.sort_unstable_by(ranking::newest_first);
         let shown: Vec<&Ranked> = posts.iter().take(request.limit).collect();
@@ -126,7 +156,7 @@ impl Feed {
                 ranked_at: now_ms,
                 served_from: ServedFrom::Local,
                 degraded,
-                freshness: self.freshness(&tuning.version, now_ms),
+                freshness: freshness(reliance, &tuning.version, now_ms),
             },
         })
     }
@@ -173,25 +203,34 @@ impl Feed {
         Ok(posts.collect())
     }
 
-    fn degraded(&self, warm: bool, complete: bool) -> Vec<&'static str> {
+    fn reliance(&self, viewer: &Viewer, now_ms: TimestampMs) -> Reliance {
+        let applied_through = self.lag.applied_through(now_ms);
+        let (history_as_of, history_stale) = match &self.affinity {
+            Some(affinity) => affinity.mark(viewer, applied_through, now_ms),
+            None => (applied_through, false),
+        };
+        Reliance { applied_through, history_as_of, history_stale }
+    }
+
+    fn degraded(&self, warm: bool, complete: bool, reliance: Reliance) -> Vec<&'static str> {
         let marks = [
             ("catching_up", !self.lag.caught_up()),
             ("ingest_failed", self.lag.failure().is_some()),
             ("warming", !warm),
             ("memory_short", !complete),
+            ("affinity_stale", reliance.history_stale),
         ];
         marks.into_iter().filter(|(_, holds)| *holds).map(|(mark, _)| mark).collect()
     }
+}
 
-    fn freshness(&self, weights_version: &str, now_ms: TimestampMs) -> Freshness {
-        let through = self.lag.applied_through(now_ms);
-        Freshness {
-            applied_through: through.map(rfc3339),
-            staleness_ms: through.map(|through| u64::try_from(now_ms.saturating_sub(through)).unwrap_or(0)),
-            // History is what this node has applied itself, so it is as fresh as everything else.
-            affinity_as_of: through.map(rfc3339),
-            weights_version: weights_version.to_owned(),
-        }
+fn freshness(reliance: Reliance, weights_version: &str, now_ms: TimestampMs) -> Freshness {
+    let through = reliance.applied_through;
+    Freshness {
+        applied_through: through.map(rfc3339),
+        staleness_ms: through.map(|through| u64::try_from(now_ms.saturating_sub(through)).unwrap_or(0)),
+        affinity_as_of: reliance.history_as_of.map(rfc3339),
+        weights_version: weights_version.to_owned(),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::problem::{Problem, within};
 /// Connections the admin listener takes at once: a scraper, probes and a few people.
 const ADMIN_CONNECTIONS: usize = 64;
 /// How long an operator's order may take: it may wait for Kafka and for the center.
-const ADMIN_REQUEST_MS: u64 = 120_000;
+const ADMIN_REQUEST_MS: u64 = 600_000;
 
 /// The `[limits]` section. Both listeners keep to it.
 #[derive(Clone, Debug, Deserialize, Serialize)]

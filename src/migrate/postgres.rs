@@ -70,7 +70,7 @@ pub async fn run(config: &Postgres, ids: IdKind, dry_run: bool) -> Result<Migrat
         let mut connection = match connect(config).await {
             Ok(connection) => connection,
             Err(away) if dry_run => return Ok(migrated(ids, Some(away), |_| "pending")),
-            Err(away) => return Err(Failure::failed(format!("postgres.url: {away}; is PostgreSQL there?"))),
+            Err(away) => return Err(Failure::failed(format!("postgres.url: {away}"))),
         };
         let done = if dry_run { look(&mut connection, ids).await } else { apply(&mut connection, ids).await };
         drop(connection.close().await);
@@ -86,8 +86,8 @@ async fn connect(config: &Postgres) -> Result<PgConnection, String> {
         .map_err(|_| "the address cannot be read; write postgres://user:password@host:port/database".to_owned())?;
     let connecting = options.application_name("edgefeed migrate").disable_statement_logging();
     match timeout(CONNECT_TIMEOUT, connecting.connect()).await {
-        Ok(connected) => connected.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs())),
+        Ok(connected) => connected.map_err(|error| format!("{error}; is PostgreSQL there, and the password right?")),
+        Err(_) => Err(format!("no answer within {} s; is PostgreSQL there?", CONNECT_TIMEOUT.as_secs())),
     }
 }
 
@@ -186,14 +186,16 @@ fn conflict(what: &str) -> Failure {
 fn failure(what: &str, error: &sqlx::Error) -> Failure {
     /// `insufficient_privilege`, and `read_only_sql_transaction` of the reader's role.
     const NOT_ALLOWED: [&str; 2] = ["42501", "25006"];
-    let code = error.as_database_error().and_then(|error| error.code());
+    let said = error.as_database_error();
+    let code = said.and_then(|said| said.code());
     let mend = match code.as_deref() {
         Some(code) if NOT_ALLOWED.contains(&code) => {
             "this role may not make tables: run it once with an owner's address in EDGEFEED__POSTGRES__URL"
         }
         _ => "nothing was changed; run it again when that is mended",
     };
-    Failure::failed(format!("postgres: {what}: {error}; {mend}"))
+    let words = said.map_or_else(|| error.to_string(), |said| said.message().to_owned());
+    Failure::failed(format!("postgres: {what}: {words}; {mend}"))
 }
 
 /// Names a file's statements for good, whatever its comments say: SHA-256, in hexadecimal.

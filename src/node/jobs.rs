@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use edgefeed_storage::{Store, StoreError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant as TokioInstant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant as TokioInstant, Interval, MissedTickBehavior, interval_at};
 
+use crate::affinity::Affinity;
 use crate::clock::now_ms;
 use crate::config::Config;
 use crate::metrics;
@@ -16,6 +17,7 @@ use crate::trending::TrendingPosts;
 
 const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
 const MEASURE_EVERY: Duration = Duration::from_secs(5);
+const HISTORIES_EVERY: Duration = Duration::from_secs(30);
 
 /// The running jobs.
 #[derive(Debug)]
@@ -76,9 +78,7 @@ impl Jobs {
         let mut stop = self.stop.subscribe();
         let job = Arc::new(job);
         self.tasks.spawn(async move {
-            // The first one after a period: at a start there is nothing to tidy up, and the warm-up has the store.
-            let mut ticks = interval_at(TokioInstant::now() + period, period);
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut ticks = ticks(period);
             loop {
                 tokio::select! {
                     _ = stop.wait_for(|stop| *stop) => return,
@@ -94,10 +94,39 @@ impl Jobs {
         });
     }
 
+    /// Renews the histories of readers lately seen. A run that is under way when the node stops is given up.
+    pub(super) fn renew_histories(&mut self, affinity: &Arc<Affinity>) {
+        let (mut stop, affinity) = (self.stop.subscribe(), Arc::clone(affinity));
+        self.tasks.spawn(async move {
+            let mut ticks = ticks(HISTORIES_EVERY);
+            let run = async {
+                loop {
+                    ticks.tick().await;
+                    match affinity.refresh_active(now_ms()).await {
+                        Ok(_) => metrics::job_done("histories", now_ms()),
+                        // The breaker has said it already, and `/status` tells.
+                        Err(failed) => tracing::debug!("histories not renewed: {failed}"),
+                    }
+                }
+            };
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => {}
+                () = run => {}
+            }
+        });
+    }
+
     pub(super) async fn stop(mut self) {
         self.stop.send_replace(true);
         while self.tasks.join_next().await.is_some() {}
     }
+}
+
+/// The first one after a period: at a start there is nothing to tidy up, and the warm-up has the store.
+fn ticks(period: Duration) -> Interval {
+    let mut ticks = interval_at(TokioInstant::now() + period, period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
 /// Says that the warm-up is over, however it ended.

@@ -18,6 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
 use crate::admin::{self, Breakers, Guard, Parts, SinkDoor};
+use crate::affinity::{self, Affinity, Source};
 use crate::auth::Auth;
 use crate::clock::now_ms;
 use crate::config::Config;
@@ -53,6 +54,7 @@ pub struct Node {
     /// Where operators ask.
     pub admin: SocketAddr,
     sink: Option<Arc<Sink>>,
+    affinity: Arc<Affinity>,
     materializer: Materializer,
     jobs: Jobs,
     servers: Vec<JoinHandle<Drained>>,
@@ -70,10 +72,11 @@ impl Node {
             .map_err(|error| Failure::failed(error.to_string()))?;
         let lag = materializer.lag();
         let trending = Arc::new(TrendingPosts::default());
-        let feed =
-            Arc::new(Feed::new(Arc::clone(&store), Arc::clone(&trending), Arc::clone(&lag), config.ranking.clone()));
         let outside = Outside::new(&config)?;
         let center = outside.as_ref().map(|outside| Arc::clone(&outside.breaker));
+        let affinity = histories(&config, &store, &lag, outside.as_ref());
+        let feed = Feed::new(Arc::clone(&store), Arc::clone(&trending), Arc::clone(&lag), config.ranking.clone());
+        let feed = Arc::new(feed.with_histories(Arc::clone(&affinity)));
         let postgres = config.postgres.is_set().then(|| Breaker::new("postgres", &config.breaker));
         let breakers: Breakers = center.iter().chain(&postgres).cloned().collect();
         let answers = Arc::new(Answers::new(
@@ -84,7 +87,10 @@ impl Node {
             cursor::Keys::new(&config.http.cursor_key, &config.http.cursor_key_previous),
         ));
         let status = Arc::new(Status::default());
-        let jobs = Jobs::start(&config, &store, &trending);
+        let mut jobs = Jobs::start(&config, &store, &trending);
+        jobs.renew_histories(&affinity);
+        let told = Arc::clone(&affinity);
+        status.add_section("affinity", move || told.snapshot());
         tell(&status, &store, &lag, &config, &jobs);
         tell_rungs(&status, &answers, &breakers);
         let sink = outward::sink(&config, outside.as_ref(), &store, &lag, &status)?;
@@ -108,7 +114,7 @@ impl Node {
             tokio::spawn(http::serve(operators, admin_routes, limits.for_admin(), drain(&status))),
         ];
         status.set_started();
-        Ok(Self { store, lag, feed, answers, status, http, admin, sink, materializer, jobs, servers })
+        Ok(Self { store, lag, feed, answers, affinity, status, http, admin, sink, materializer, jobs, servers })
     }
 
     /// Drains and stops: `/readyz` turns, requests in flight finish or are cut at the deadline, what was applied is
@@ -121,6 +127,7 @@ impl Node {
             }
         }
         self.jobs.stop().await;
+        self.affinity.stop();
         if let Some(fallback) = &self.answers.fallback {
             fallback.close().await;
         }
@@ -184,6 +191,17 @@ async fn open(config: &Config) -> Result<Arc<Store>, Failure> {
         Ok(store) => store.map(Arc::new).map_err(|error| Failure::failed(format!("storage.dir: {error}"))),
         Err(_) => Err(Failure::failed("opening the store panicked; see the log")),
     }
+}
+
+/// Histories from the center, where there is one.
+fn histories(config: &Config, store: &Arc<Store>, lag: &Arc<Lag>, outside: Option<&Outside>) -> Arc<Affinity> {
+    let source = outside.map(|outside| Source {
+        center: Arc::clone(&outside.center),
+        breaker: Arc::clone(&outside.breaker),
+        cluster: config.node.cluster.clone(),
+        topic: config.kafka.topics.events.clone(),
+    });
+    Affinity::new(Arc::clone(store), source, &config.clickhouse, affinity::begun(store, lag))
 }
 
 fn drain(status: &Arc<Status>) -> impl Future<Output = ()> + use<> {

@@ -4,14 +4,19 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use edgefeed_storage::model::{IdKind, Topic, TopicPartition};
+use edgefeed_storage::model::{DeadReason, IdKind, Topic, TopicPartition};
 use edgefeed_storage::{OpenOptions, Store};
-use edgefeed_sync::{Clock, Config, GapReason, Materializer, Producer};
+use edgefeed_sync::center::Latest;
+use edgefeed_sync::dead_letters::{Account, Action, DeadLetterTopic, Letter, Order, carry_out};
+use edgefeed_sync::sink::{self, From, Resume, ResumeError, resume_offline, status_offline};
+use edgefeed_sync::{Clock, Config, Error, GapReason, Materializer, Producer};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tempfile::TempDir;
@@ -293,4 +298,105 @@ fn a_topic_made_anew_while_running_is_a_gap_however_long_it_has_become() {
         node.stop(PATIENCE).unwrap();
         assert_eq!(views(&store), 50);
     }
+}
+
+/// Writes dead letters of a topic with these values; their fates.
+fn write_letters(topic: &DeadLetterTopic, source: &str, values: &[&[u8]]) -> Vec<Result<(), String>> {
+    let (tell, told) = channel();
+    for (offset, value) in (0..).zip(values) {
+        let letter = Letter {
+            topic: source,
+            partition: 0,
+            offset,
+            time: now_ms(),
+            key: Some(b"7"),
+            value,
+            reason: DeadReason::TooLarge,
+            detail: "a test",
+            node: "here",
+        };
+        let tell = tell.clone();
+        topic.send_then(&letter, move |fate| tell.send(fate.map_err(|error| error.to_string())).unwrap()).unwrap();
+    }
+    values.iter().map(|_| told.recv_timeout(PATIENCE).unwrap()).collect()
+}
+
+#[test]
+#[ignore = "needs EDGEFEED_TEST_KAFKA"]
+fn a_dead_letter_topic_is_made_like_its_source_with_room_for_its_largest_records() {
+    let world = World::new("letters", 3);
+    let source = world.topic("large");
+    let new = NewTopic::new(&source, 3, TopicReplication::Fixed(1)).set("max.message.bytes", "3000000");
+    world.runtime.on(world.admin.create_topics([&new], &AdminOptions::new())).unwrap();
+    let topic = DeadLetterTopic::new(&world.config(), "dlq.").unwrap();
+    let large = vec![b'x'; 2_990_000];
+    assert_eq!(write_letters(&topic, &source, &[&large, b"{"]), [Ok(()), Ok(())]);
+    let metadata = world.admin.inner().fetch_metadata(Some(&topic.topic_of(&source)), PATIENCE).unwrap();
+    assert_eq!(metadata.topics()[0].partitions().len(), 3);
+    // What no topic takes is refused for good, and said so.
+    let too_large = vec![b'x'; 4_000_000];
+    let fates = write_letters(&topic, &source, &[&too_large]);
+    assert!(fates[0].as_ref().unwrap_err().contains("refuses"), "{fates:?}");
+
+    let order =
+        Order { action: Action::Replay, source, only: None, reason: None, since: None, limit: None, dry_run: false };
+    for replayed in [2, 0] {
+        let mut account = Account::default();
+        carry_out(&world.config(), "dlq.", &order, &mut account).unwrap();
+        assert_eq!((account.matched, account.done), (replayed, replayed));
+    }
+}
+
+#[test]
+#[ignore = "needs EDGEFEED_TEST_KAFKA"]
+fn a_dead_letter_of_a_topic_that_is_not_there_is_not_written() {
+    let world = World::new("homeless", 1);
+    let topic = DeadLetterTopic::new(&world.config(), "dlq.").unwrap();
+    let source = world.topic("nothing");
+    let letter = Letter {
+        topic: &source,
+        partition: 0,
+        offset: 0,
+        time: now_ms(),
+        key: None,
+        value: b"{",
+        reason: DeadReason::Malformed,
+        detail: "",
+        node: "here",
+    };
+    match topic.send_then(&letter, |_| panic!("it was queued")) {
+        Err(Error::DeadLetterTopic { topic, detail }) => {
+            assert!(topic.starts_with("dlq.") && detail.contains(&source), "{topic}: {detail}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+#[ignore = "needs EDGEFEED_TEST_KAFKA"]
+fn a_group_is_moved_from_outside_only_while_nobody_is_in_it() {
+    let world = World::new("group", 2);
+    let config = world.config();
+    let sink = sink::Config { group: world.topic("sink"), ..Default::default() };
+    let order = Resume { from: From::Earliest, accept_reset: true, only: None };
+    let center = Some(Latest { epoch: 6, max_offset: 9, range_first: 0, range_last: 9 });
+    let resumed = resume_offline(&config, &sink, &order, |_, _, _| Ok(center)).unwrap();
+    assert_eq!(resumed.len(), 6);
+    let standing = || {
+        let status = status_offline(&config, &sink, "default").unwrap();
+        status.partitions.into_iter().map(|row| (row.committed, row.epoch, row.stalled)).collect::<Vec<_>>()
+    };
+    assert_eq!(standing(), vec![(Some(0), Some(7), None); 6]);
+    let member: BaseConsumer =
+        ClientConfig::new().set("bootstrap.servers", &world.brokers).set("group.id", &sink.group).create().unwrap();
+    member.subscribe(&[&world.topic("events")]).unwrap();
+    wait_for("the member", || {
+        drop(member.poll(Duration::from_millis(100)));
+        member.assignment().unwrap().count() > 0
+    });
+    match resume_offline(&config, &sink, &order, |_, _, _| Ok(center)) {
+        Err(ResumeError::Failed(words)) => assert!(words.contains("a node of the group is running"), "{words}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(standing(), vec![(Some(0), Some(7), None); 6]);
 }

@@ -8,13 +8,15 @@ use std::sync::mpsc::channel;
 
 use edgefeed::clock::now_ms;
 use edgefeed::world::Message;
-use edgefeed_storage::model::{DeadReason, IdKind, Topic};
+use edgefeed_storage::model::{Action, DeadReason, Event, Id, IdKind, Topic};
+use edgefeed_sync::center::{self, Center, Encoded, Table, row};
 use edgefeed_sync::dead_letters::{DeadLetterTopic, Letter};
 use serde_json::{Value, json};
 
 use crate::compare;
 use crate::crash::broker::Kafka;
 use crate::crash::node::{Home, PATIENCE, TIGHT};
+use crate::real::stack::unproved;
 
 /// A node's place, and a port on which the running node is found.
 struct Place {
@@ -175,7 +177,7 @@ fn a_replayed_record_keeps_its_event_id_counts_once_and_is_replayed_once() {
     write_letters(&place, &letters);
     let dry = place.say("dlq replay --topic events --dry-run --output json").json();
     assert_eq!((&dry["matched"], &dry["replayed"]), (&json!(3), &json!(0)));
-    let some = place.say("dlq replay --topic events --key events-0-1001 --output json").json();
+    let some = place.say("dlq replay --topic events --key events-1-1001 --output json").json();
     assert_eq!((&some["matched"], &some["replayed"]), (&json!(1), &json!(1)));
     let rest = place.say("dlq replay --topic events --since 1h --reason bad_value --output json").json();
     assert_eq!(rest["replayed"], 2, "{rest:#}");
@@ -281,4 +283,81 @@ fn reading_the_log_anew_is_a_usage_error_unless_it_is_said() {
     let status = place.say("sink status --output json").json();
     assert_eq!(status["group"], "edgefeed-sink");
     assert!(status["partitions"].as_array().unwrap().iter().all(|row| row["committed"].is_null()), "{status:#}");
+}
+
+/// A database of this test's own at the center, with the tables, and ten rows of `events` 1 that came in one range.
+fn center(url: &str) -> String {
+    let database = format!("resume_{}_{}", std::process::id(), now_ms());
+    let config = center::Config { url: url.to_owned(), database: database.clone(), ..Default::default() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut rows = Vec::new();
+    for offset in 10..20 {
+        let event = Event {
+            event_id: u128::from(offset),
+            event_time: now_ms(),
+            user: Id(7),
+            post: Id(1),
+            author: None,
+            action: Action::View,
+            dwell_ms: 0,
+        };
+        let origin = row::Origin { cluster: "default", epoch: 2, topic: "events", partition: 1, offset, ts: now_ms() };
+        let columns = row::EventRow { event: &event, device: "", app_ver: "" };
+        row::event(&mut rows, IdKind::U64, &columns, &origin);
+        row::seal(&mut rows, 10, 19);
+    }
+    runtime.block_on(async {
+        let center = Center::new(&config).unwrap();
+        center.migrate(IdKind::U64, "", false).await.unwrap();
+        center.insert(Table::Events, &Encoded::new(rows), "a token").await.unwrap();
+    });
+    database
+}
+
+#[test]
+fn the_sink_goes_on_from_what_the_center_holds() {
+    let Some(url) = std::env::var("EDGEFEED_TEST_CLICKHOUSE").ok().filter(|url| !url.is_empty()) else {
+        unproved("the sink goes on from what the center holds", "EDGEFEED_TEST_CLICKHOUSE is not set");
+        return;
+    };
+    let mut place = Place::new(Kafka::start());
+    for id in 0..30 {
+        place.write(1, view(id).as_bytes());
+    }
+    let text = std::fs::read_to_string(place.config()).unwrap();
+    let database = center(&url);
+    std::fs::write(place.config(), format!("{text}\n[clickhouse]\nurl = \"{url}\"\ndatabase = \"{database}\"\n"))
+        .unwrap();
+
+    let resumed = place.say("sink resume --from center --output json").json();
+    let of = |rows: &Value, topic: &str, partition: u32| {
+        rows.as_array()
+            .unwrap()
+            .iter()
+            .find(|row| row["topic"] == topic && row["partition"] == partition)
+            .unwrap()
+            .clone()
+    };
+    assert_eq!(resumed.as_array().unwrap().len(), 7 * 4);
+    let expected = json!({ "topic": "events", "partition": 1, "from_offset": 10, "pending_through": 19, "epoch": 2 });
+    assert_eq!(of(&resumed, "events", 1), expected);
+    let nothing =
+        json!({ "topic": "cdc.users", "partition": 3, "from_offset": 0, "pending_through": null, "epoch": 0 });
+    assert_eq!(of(&resumed, "cdc.users", 3), nothing);
+
+    // The same order to a running node.
+    place.follow();
+    let node = place.home.start();
+    node.wait_caught_up();
+    assert_eq!(place.say("sink resume --from center --partition events-1 --output json").json(), json!([expected]));
+    assert_eq!(place.say("sink resume --from earliest --partition events-1").code, Some(2));
+    let anew = place.say("sink resume --from earliest --accept-reset --partition events-1 --output json").json();
+    assert_eq!((&anew[0]["from_offset"], &anew[0]["epoch"]), (&json!(0), &json!(3)));
+    let held = place.say("sink status --output json").json();
+    assert_eq!(node.terminate().0, Some(0));
+    assert_eq!(place.say("sink status --output json").json(), held);
+    let row = of(&held["partitions"], "events", 1);
+    assert_eq!((&row["committed"], &row["epoch"], &row["lag_records"]), (&json!(0), &json!(3), &json!(30)));
+    let text = String::from_utf8(place.say("sink status").out).unwrap();
+    assert!(text.lines().any(|line| line.starts_with("events-1 ")), "{text}");
 }

@@ -9,5 +9,6 @@ mod days;
 mod figures;
 mod middleman;
 mod own;
+mod page;
 mod place;
 mod told;

@@ -11,6 +11,7 @@ mod fallback;
 mod formula;
 mod history;
 mod log;
+mod migrate;
 mod offsets;
 mod oracle;
 mod oracle_tests;

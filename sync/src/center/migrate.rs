@@ -52,7 +52,7 @@ pub enum State {
 }
 
 /// Where it is recorded what was applied.
-const RECORDS: &str = "schema_migrations";
+pub(super) const RECORDS: &str = "schema_migrations";
 
 const CREATE_DATABASE: &str = "CREATE DATABASE IF NOT EXISTS {database} {on_cluster}";
 /// A statement recorded twice, by two at once or after a crash, is one.
@@ -123,20 +123,19 @@ impl Center {
         let limit = self.query_timeout();
         let query = self.anywhere("SELECT name FROM system.databases WHERE name = ?").bind(values.database);
         let database = !self.fetch::<String>(LOOKING, query, limit).await?.is_empty();
-        let query = self.anywhere("SELECT name FROM system.tables WHERE database = ? AND name = ?");
+        let query = self.anywhere("SELECT engine FROM system.tables WHERE database = ? AND name = ?");
         let query = query.bind(values.database).bind(RECORDS);
-        let table = !self.fetch::<String>(LOOKING, query, limit).await?.is_empty();
-        if !table {
-            return Ok(Past { database, table, records: Vec::new() });
-        }
-        if !values.cluster.is_empty() {
+        let Some(engine) = self.fetch::<String>(LOOKING, query, limit).await?.into_iter().next() else {
+            return Ok(Past { database, table: false, records: Vec::new() });
+        };
+        if engine.starts_with("Replicated") {
             // A replica that lags would have statements applied again, which they survive, but not say of conflicts.
             let query = self.anywhere("SYSTEM SYNC REPLICA ?.schema_migrations LIGHTWEIGHT");
             within(LOOKING, STATEMENT_TIMEOUT, query.bind(Identifier(values.database)).execute()).await?;
         }
         let query = self.anywhere("SELECT ?fields FROM ?.schema_migrations FINAL ORDER BY number LIMIT 10000");
         let records = self.fetch::<Record>(LOOKING, query.bind(Identifier(values.database)), limit).await?;
-        Ok(Past { database, table, records })
+        Ok(Past { database, table: true, records })
     }
 
     async fn apply(&self, step: &Step, values: &Values<'_>) -> Result<()> {

@@ -7,6 +7,8 @@ use edgefeed_storage::model::IdKind;
 use super::client::Center;
 use super::error::Result;
 use super::facts::{Facts, TableFacts};
+use super::migrate::RECORDS;
+use super::schema::{FILES, File, id_type};
 use super::shape::{self, Shape, View};
 use super::tables::Table;
 
@@ -46,7 +48,10 @@ impl Center {
     /// When the server could not be asked; nothing is known then.
     pub async fn preflight(&self, tables: &[Table], ids: IdKind, window_min: u64) -> Result<Vec<Complaint>> {
         let facts = self.facts().await?;
-        Ok(Judge { facts: &facts, database: self.database(), ids, window_min, complaints: Vec::new() }.judge(tables))
+        let replicated = !self.cluster().is_empty();
+        let judge =
+            Judge { facts: &facts, database: self.database(), ids, replicated, window_min, complaints: Vec::new() };
+        Ok(judge.judge(tables))
     }
 }
 
@@ -55,6 +60,8 @@ struct Judge<'a> {
     facts: &'a Facts,
     database: &'a str,
     ids: IdKind,
+    /// Whether inserts ask for a quorum.
+    replicated: bool,
     window_min: u64,
     complaints: Vec<Complaint>,
 }
@@ -96,8 +103,8 @@ impl Judge<'_> {
 
     fn table(&mut self, shape: &Shape) {
         let Some(found) = self.facts.tables.get(shape.name) else {
-            let where_ = format!("in database {}", self.database);
-            return self.complain(shape.name, "the table", "missing", &where_, "run `edgefeed migrate clickhouse`");
+            let wanted = format!("in database {}", self.database);
+            return self.complain(shape.name, "the table", "missing", &wanted, self.make_again(shape.name));
         };
         if !found.engine.ends_with("MergeTree") {
             let wanted = format!("{} or Replicated{0}", shape.engine);
@@ -108,6 +115,11 @@ impl Judge<'_> {
                 &wanted,
                 "name a database of tables, not of others' fronts",
             );
+        }
+        if self.replicated && !found.is_replicated() {
+            let mend = "leave clickhouse.cluster empty, or make the tables with `edgefeed migrate clickhouse --cluster` \
+                in another database: this one has no replica to ask for a quorum";
+            self.complain(shape.name, "engine", &found.engine, &format!("Replicated{}", shape.engine), mend);
         }
         self.keys(shape, found);
         self.columns(shape, found);
@@ -136,7 +148,7 @@ impl Judge<'_> {
 
     fn columns(&mut self, shape: &Shape, found: &TableFacts) {
         for (column, kind) in &shape.columns {
-            let wanted = kind.replace("{id}", super::schema::id_type(self.ids));
+            let wanted = kind.replace("{id}", id_type(self.ids));
             let what = format!("column {column}");
             match found.columns.get(*column) {
                 None => {
@@ -152,6 +164,19 @@ impl Judge<'_> {
                 }
                 Some(_) => {}
             }
+        }
+    }
+
+    /// How to have something made that is recorded as made.
+    fn make_again(&self, name: &str) -> String {
+        let file = FILES.iter().find(|file| file.name.ends_with(&format!("_{name}.sql")));
+        match file.filter(|_| self.facts.tables.contains_key(RECORDS)) {
+            Some(File { name, .. }) => format!(
+                "ALTER TABLE `{}`.{RECORDS} DELETE WHERE name = '{name}' SETTINGS mutations_sync = 2, then run `edgefeed \
+                 migrate clickhouse`",
+                self.database
+            ),
+            None => "run `edgefeed migrate clickhouse`".to_owned(),
         }
     }
 
@@ -176,27 +201,31 @@ impl Judge<'_> {
     }
 
     fn view(&mut self, view: &View) {
-        const ANEW: &str = "drop it and run `edgefeed migrate clickhouse` on a database without its number in \
-            schema_migrations; events that came meanwhile are not in its target";
+        let again = self.make_again(view.name);
+        let anew = format!(
+            "DROP TABLE `{}`.{}, then {again}; what came meanwhile is not in its target",
+            self.database, view.name
+        );
         let Some(found) = self.facts.tables.get(view.name) else {
             let wanted = format!("a view to {}", view.target.name);
-            return self.complain(view.name, "the view", "missing", &wanted, ANEW);
+            let mend = format!("{again}; what came meanwhile is not in its target");
+            return self.complain(view.name, "the view", "missing", &wanted, mend);
         };
         if found.engine != "MaterializedView" {
-            return self.complain(view.name, "engine", &found.engine, "MaterializedView", ANEW);
+            return self.complain(view.name, "engine", &found.engine, "MaterializedView", anew);
         }
         let target = target(&found.create_table_query);
         let wanted = (self.database.to_owned(), view.target.name.to_owned());
         if target.as_ref() != Some(&wanted) {
             let shown = target
                 .map_or_else(|| "a table of its own".to_owned(), |(database, table)| format!("{database}.{table}"));
-            self.complain(view.name, "target", &shown, &format!("{}.{}", wanted.0, wanted.1), ANEW);
+            self.complain(view.name, "target", &shown, &format!("{}.{}", wanted.0, wanted.1), anew.clone());
         }
         let events = Table::Events.name();
         let reads =
             |facts: &Facts| facts.tables.get(events).is_some_and(|it| it.readers.iter().any(|name| name == view.name));
         if self.facts.tables.contains_key(events) && !reads(self.facts) {
-            self.complain(view.name, "source", "another table", &format!("{}.{events}", self.database), ANEW);
+            self.complain(view.name, "source", "another table", &format!("{}.{events}", self.database), anew);
         }
     }
 }

@@ -62,8 +62,11 @@ impl Maker {
         }
         let made = match self.wait(admin.create_topics([&wanted], &self.options()))? {
             Ok(made) => made,
-            // Brokers that cannot be asked, like the embedded one, make a topic when the first record comes.
-            Err(KafkaError::AdminOp(RDKafkaErrorCode::UnsupportedFeature)) => return Ok(()),
+            // Brokers that cannot be asked, like the embedded one, may make a topic when its first record comes; if not,
+            // that record is refused.
+            Err(KafkaError::AdminOp(RDKafkaErrorCode::UnsupportedFeature | RDKafkaErrorCode::OperationTimedOut)) => {
+                return Ok(());
+            }
             Err(error) => return Err(Error::kafka("making a dead-letter topic")(error)),
         };
         match made.into_iter().next() {

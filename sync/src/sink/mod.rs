@@ -144,7 +144,11 @@ impl Sink {
         let inside = Arc::clone(&parts);
         let thread = std::thread::Builder::new()
             .name("sink".to_owned())
-            .spawn(move || live(&inside, instance.as_deref(), &given, bring))
+            .spawn(move || {
+                let mut end = End { expected: false };
+                live(&inside, instance.as_deref(), &given, bring);
+                end.expected = true;
+            })
             .map_err(|source| Error::Thread { what: "the sink", source })?;
         Ok(Self { parts, orders, thread: Mutex::new(Some(thread)) })
     }
@@ -195,6 +199,19 @@ impl Drop for Sink {
     }
 }
 
+/// Tells of a thread that ends in a panic: rows would go nowhere in silence.
+struct End {
+    expected: bool,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if !self.expected {
+            tracing::error!("the sink ended in a panic, which is a bug; nothing is lost: restart the node");
+        }
+    }
+}
+
 /// The sink's life: waits for its store, checks the tables, sits in the group; begins again when the seat is lost.
 fn live(
     parts: &Parts,
@@ -208,10 +225,17 @@ fn live(
         if !store_is_live(parts) || !tables_are_ours(parts) {
             continue;
         }
-        if let Err(error) = sit(parts, instance, &writer, &dones, orders) {
-            tracing::error!("the sink left its group and takes a new seat soon: {error}");
-            parts.board.forget();
-            rest(parts, AGAIN);
+        match sit(parts, instance, &writer, &dones, orders) {
+            Ok(()) => {}
+            Err(error @ Error::Config(_)) => {
+                tracing::error!("the sink left its group for good; restart the node once this is mended: {error}");
+                return;
+            }
+            Err(error) => {
+                tracing::error!("the sink left its group and takes a new seat soon: {error}");
+                parts.board.forget();
+                rest(parts, AGAIN);
+            }
         }
     }
 }

@@ -1,11 +1,11 @@
 //! The sink as seen from outside: what its group has committed, and new commits while no node is a member of it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use edgefeed_storage::model::{Topic, TopicPartition};
 use rdkafka::consumer::{CommitMode, Consumer as _};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
 
 use super::commit::{Commit, Mark};
@@ -18,6 +18,11 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::names::Names;
 use crate::start::Extent;
+
+/// How long a group's coordinator may be on its way, at least.
+const COORDINATOR_PATIENCE: Duration = Duration::from_secs(10);
+/// Between two questions to a group whose coordinator is on its way.
+const COORDINATOR_PAUSE: Duration = Duration::from_millis(200);
 
 /// How the group stands, asked of the brokers alone. Of stalls it knows those that follow from the offsets; `owner` is
 /// nobody. Blocks for a few times `kafka.request_timeout_ms` at most.
@@ -110,7 +115,7 @@ impl Group {
 
     fn committed(&self, partitions: &[TopicPartition]) -> Result<BTreeMap<TopicPartition, Commit>> {
         let list = self.names.list(partitions.iter().map(|at| (*at, Offset::Invalid)))?;
-        let answer = self.client.committed_offsets(list, self.timeout);
+        let answer = self.patiently(|| self.client.committed_offsets(list.clone(), self.timeout));
         let answer = answer.map_err(Error::kafka("asking for the group's commits"))?;
         let mut found = BTreeMap::new();
         for element in answer.elements() {
@@ -147,12 +152,40 @@ impl Group {
                 element.set_metadata(plan.mark.to_string());
             }
         }
-        self.client.commit(&list, CommitMode::Sync).map_err(|error| refused(&error))?;
+        let committed = self.patiently(|| self.client.commit(&list, CommitMode::Sync));
+        committed.map_err(|error| refused(&error))?;
         for element in list.elements() {
             element.error().map_err(|error| refused(&error))?;
         }
         Ok(())
     }
+}
+
+impl Group {
+    /// Asks again while the group's coordinator is being found or read, which takes a moment for a group that is new.
+    fn patiently<T>(&self, ask: impl Fn() -> KafkaResult<T>) -> KafkaResult<T> {
+        let deadline = Instant::now() + self.timeout.max(COORDINATOR_PATIENCE);
+        loop {
+            match ask() {
+                Err(error) if is_coordinator_away(&error) && Instant::now() < deadline => {
+                    std::thread::sleep(COORDINATOR_PAUSE);
+                }
+                answer => return answer,
+            }
+        }
+    }
+}
+
+fn is_coordinator_away(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::NotCoordinator
+                | RDKafkaErrorCode::CoordinatorNotAvailable
+                | RDKafkaErrorCode::CoordinatorLoadInProgress
+                | RDKafkaErrorCode::WaitingForCoordinator
+        )
+    )
 }
 
 /// Why a commit was not taken.

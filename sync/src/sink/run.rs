@@ -214,6 +214,12 @@ impl<'a> Run<'a> {
     /// Most errors mend themselves. A lost place in a log does not: then everything is looked at anew.
     fn note(&mut self, error: &KafkaError) -> Result<bool> {
         if let KafkaError::MessageConsumptionFatal(code) = error {
+            if *code == RDKafkaErrorCode::FencedInstanceId {
+                // Taking the seat back would fence the other one, and so on for ever.
+                return Err(Error::Config(
+                    "another node took this one's place in the sink's group; give node.name once".to_owned(),
+                ));
+            }
             return Err(Error::Kafka { what: "the sink's group", detail: code.to_string() });
         }
         let lost = matches!(

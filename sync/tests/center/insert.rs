@@ -134,6 +134,19 @@ fn an_event_arrives_as_it_was() {
             text(BIG + 2)
         );
         assert_eq!(shown, expected);
+
+        // Hours and days are UTC's, whatever the server's zone is.
+        let days = "concat(toString(day), '|', toString(arrival_day))";
+        let about: String =
+            server.one(&format!("SELECT concat({days}, '|', toString(last_ts)) FROM {{db}}.user_author_90d"));
+        assert_eq!(about, "2026-11-22|2026-11-22|2026-11-22 18:43:41.119");
+        let hour: String =
+            server.one("SELECT concat(toString(window_start), '|', toString(arrival_day)) FROM {db}.post_metrics_1h");
+        assert_eq!(hour, "2026-11-22 18:00:00|2026-11-22");
+        assert_eq!(
+            server.one::<String>(&format!("SELECT {days} FROM {{db}}.post_metrics_daily")),
+            "2026-11-22|2026-11-22"
+        );
     }
 }
 

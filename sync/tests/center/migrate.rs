@@ -60,6 +60,7 @@ fn a_database_made_otherwise_is_refused_and_not_touched() {
         ));
     };
     refused(IdKind::U64, "", "node.ids is u64");
+    refused(IdKind::Uuid, "main", "applied for one server, and not for the cluster main");
     record(99, "099_later.sql", "x");
     refused(IdKind::Uuid, "", "099_later.sql was applied, and this edgefeed has no such file");
     server.run("ALTER TABLE {db}.schema_migrations DELETE WHERE number = 99 SETTINGS mutations_sync = 1");

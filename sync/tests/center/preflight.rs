@@ -1,7 +1,7 @@
 //! A table that would lose or double rows is named with its mend, before anything is sent.
 
 use edgefeed_storage::model::IdKind;
-use edgefeed_sync::center::{Complaint, Table};
+use edgefeed_sync::center::{Center, Complaint, Config, Table};
 
 use super::server::Server;
 
@@ -157,6 +157,32 @@ fn a_view_to_another_table_or_from_another_is_named() {
         server.run("CREATE TABLE {db}.other AS {db}.events");
         remake(server, "mv_post_metrics_daily", &[(".events WHERE", ".other AS events WHERE")]);
     });
+}
+
+#[test]
+fn the_mend_of_what_is_missing_makes_it_again() {
+    let Some(server) = Server::with_tables("the mend of what is missing makes it again", IdKind::Uuid) else { return };
+    server.run("DROP TABLE {db}.user_author_90d");
+    server.run("DROP VIEW {db}.mv_user_author_90d");
+    let found = look(&server, &Table::ALL, IdKind::Uuid);
+    assert_eq!(found.len(), 2, "{found:#?}");
+    for complaint in found {
+        let (statement, then) = complaint.mend.split_once(", then run ").unwrap();
+        assert!(then.starts_with("`edgefeed migrate clickhouse`"), "{then}");
+        server.run(statement);
+    }
+    server.wait(server.center.migrate(IdKind::Uuid, "", false)).unwrap();
+    assert_eq!(look(&server, &Table::ALL, IdKind::Uuid), []);
+}
+
+#[test]
+fn tables_without_replicas_are_refused_where_a_quorum_is_asked_for() {
+    let Some(server) = Server::with_tables("tables without replicas are refused", IdKind::Uuid) else { return };
+    let config = Config { cluster: "main".to_owned(), ..server.config.clone() };
+    let center = Center::new(&config).unwrap();
+    let found = server.wait(center.preflight(&[Table::Likes], IdKind::Uuid, 10_000)).unwrap();
+    let lines: Vec<_> = found.iter().map(ToString::to_string).collect();
+    assert!(lines.len() == 1 && lines[0].contains("must be ReplicatedReplacingMergeTree"), "{lines:#?}");
 }
 
 #[test]

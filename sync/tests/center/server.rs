@@ -12,6 +12,7 @@ use tokio::runtime::Runtime;
 
 /// One database of the real engine, and a client of it that is not the one under test.
 pub(crate) struct Server {
+    pub(crate) config: Config,
     pub(crate) center: Arc<Center>,
     pub(crate) database: String,
     client: Client,
@@ -32,7 +33,7 @@ impl Server {
             Config { url: url.clone(), database: database.clone(), query_timeout_ms: 30_000, ..Config::default() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let center = Center::new(&config).unwrap();
-        Some(Self { center, client: Client::default().with_url(url), database, runtime })
+        Some(Self { center, client: Client::default().with_url(url), config, database, runtime })
     }
 
     /// A database with all tables.

@@ -123,12 +123,12 @@ async fn a_base_is_renewed_in_the_background_and_marked_when_it_cannot_be() {
     // What the sink had not sent yet.
     place.tell(&[Told::view(1, now - DAY_MS, ME, Id(20))]).await;
     let refresh_ms = i64::try_from(config.affinity_refresh_s).unwrap() * 1_000;
-    assert_eq!(node.affinity.refresh_active(now + refresh_ms).await, 0, "nothing is renewed before its time");
+    assert_eq!(node.affinity.refresh_active(now + refresh_ms).await, Ok(0), "nothing is renewed before its time");
     let later = now + refresh_ms + 1;
     node.affinity.ensure(ME, later).await;
     assert!(node.history(ME, now).is_empty(), "old, but not so old that a request would wait");
     assert!(!node.is_stale(ME, later));
-    assert_eq!(node.affinity.refresh_active(later).await, 1);
+    assert_eq!(node.affinity.refresh_active(later).await, Ok(1));
     assert_eq!(node.history(ME, now)[&Id(20)].views, 1);
     let much_later = later + 2 * refresh_ms;
     assert!(!node.is_stale(ME, much_later));
@@ -136,6 +136,8 @@ async fn a_base_is_renewed_in_the_background_and_marked_when_it_cannot_be() {
     node.breaker.force(edgefeed_sync::breaker::Forced::Open);
     assert!(!node.is_stale(ME, later + refresh_ms));
     assert!(node.is_stale(ME, later + refresh_ms + 1), "while nobody can be asked, sooner");
-    assert_eq!(node.affinity.refresh_active(much_later).await, 0);
+    assert_eq!(node.affinity.refresh_active(much_later).await, Ok(0), "who was not here for an hour is not renewed");
+    node.affinity.ensure(ME, much_later).await;
+    assert!(node.affinity.refresh_active(much_later).await.is_err());
     place.remove().await;
 }

@@ -103,7 +103,7 @@ async fn every_event_counts_once(ids: IdKind) {
         }
         node.breaker.force(Forced::None);
         node.affinity.ensure(Id(1), end).await;
-        assert_eq!(node.affinity.refresh_active(end).await, usize::try_from(READERS - 1).unwrap());
+        assert_eq!(node.affinity.refresh_active(end).await, Ok(usize::try_from(READERS - 1).unwrap()));
         for reader in (1..=READERS).map(Id) {
             assert!(!node.is_stale(reader, end));
             for now in [end, end + 40 * DAY_MS, end + 85 * DAY_MS] {

@@ -68,7 +68,9 @@ async fn changes_of(parts: &Parts, mut place: Place) {
     let [ann, ben, post, comment] = [0; 4].map(|_| place.id());
     let (a, b, p, c) = (place.text(ann), place.text(ben), place.text(post), place.text(comment));
     let now = now_ms() / 1_000 * 1_000;
-    let (center, set) = center_of(parts, &place).await;
+    let (center, mut set) = center_of(parts, &place).await;
+    // Thirty steps that each wait for an insert.
+    set.push("sink.flush_ms=100".to_owned());
     // One row from before the connector, as its snapshot has it.
     place.database.run(place.follow_row(ben, ann)).await;
     place.connect();
@@ -153,11 +155,11 @@ async fn at_two_thousand_records_a_second_a_record_is_in_the_center_within_two_s
     let _node = Node::ready_with(&place, "store", &set).await;
     let lsn: i64 = place.database.ask("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint".to_owned()).await;
     let load = Load::start(&place, lsn);
-    let mut probes = Probes::default();
+    let (mut probes, events) = (Probes::default(), Events::into(&place));
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(seconds as u64) {
-        probes.send(&place).await;
         let next = Instant::now() + Duration::from_millis(1_000 / PROBES as u64);
+        probes.send(&place, &events).await;
         while Instant::now() < next {
             probes.look(&center).await;
             tokio::time::sleep(Duration::from_millis(15)).await;
@@ -189,7 +191,8 @@ async fn at_two_thousand_records_a_second_a_record_is_in_the_center_within_two_s
 /// What is looked for, and how long what was found had stood in Kafka, in milliseconds.
 #[derive(Debug, Default)]
 struct Probes {
-    open_events: BTreeSet<String>,
+    /// Posts, and who liked them.
+    open_events: BTreeMap<String, String>,
     open_rows: BTreeSet<String>,
     events: Vec<i64>,
     rows: Vec<i64>,
@@ -197,13 +200,11 @@ struct Probes {
 
 impl Probes {
     /// An event of a post of its own through Kafka, and a comment through PostgreSQL.
-    async fn send(&mut self, place: &Place) {
-        let events = Events::into(place);
+    async fn send(&mut self, place: &Place, events: &Events) {
         let [post, author, user, comment] = [0; 4].map(|_| place.id());
         let event = Event { id: uuid::Uuid::new_v4(), time_ms: now_ms(), user, post, author, action: "like" };
         events.send(&event);
-        events.delivered();
-        self.open_events.insert(place.text(post));
+        self.open_events.insert(place.text(post), place.text(user));
         place.database.run(place.comment_row(comment, post, user)).await;
         self.open_rows.insert(place.text(comment));
     }
@@ -214,31 +215,32 @@ impl Probes {
 
     /// Asks for everything that is open; the record's time is Kafka's own (LogAppendTime), by the same clock as ours.
     async fn look(&mut self, center: &ClickHouse) {
-        let list = |open: &BTreeSet<String>| format!("'{}'", open.iter().cloned().collect::<Vec<_>>().join("', '"));
         if !self.open_events.is_empty() {
-            let posts = list(&self.open_events);
+            let (posts, users) = (list(self.open_events.keys()), list(self.open_events.values()));
             let rows: Vec<(String, String)> = center
                 .rows(&format!(
                     "SELECT toString(post_id), toString(toUnixTimestamp64Milli(_ts)) FROM DB.events \
                      WHERE post_id IN ({posts}) \
                      AND post_id IN (SELECT post_id FROM DB.post_metrics_1h WHERE post_id IN ({posts})) \
                      AND post_id IN (SELECT post_id FROM DB.post_metrics_daily WHERE post_id IN ({posts})) \
-                     AND (user_id, assumeNotNull(author_id)) IN (SELECT user_id, author_id FROM DB.user_author_90d)"
+                     AND user_id IN (SELECT user_id FROM DB.user_author_90d WHERE user_id IN ({users}))"
                 ))
                 .await;
-            Self::found(&mut self.open_events, &mut self.events, rows);
+            let open = &mut self.open_events;
+            Self::found(|id| open.remove(id).is_some(), &mut self.events, rows);
         }
         if !self.open_rows.is_empty() {
             let question = "SELECT toString(id), toString(toUnixTimestamp64Milli(_ts)) FROM DB.comments_cdc FINAL";
-            let rows = center.rows(&format!("{question} WHERE id IN ({})", list(&self.open_rows))).await;
-            Self::found(&mut self.open_rows, &mut self.rows, rows);
+            let rows = center.rows(&format!("{question} WHERE id IN ({})", list(self.open_rows.iter()))).await;
+            let open = &mut self.open_rows;
+            Self::found(|id| open.remove(id), &mut self.rows, rows);
         }
     }
 
-    fn found(open: &mut BTreeSet<String>, took: &mut Vec<i64>, rows: Vec<(String, String)>) {
+    fn found(mut was_open: impl FnMut(&str) -> bool, took: &mut Vec<i64>, rows: Vec<(String, String)>) {
         let now = now_ms();
         for (id, ts) in rows {
-            if open.remove(&id) {
+            if was_open(&id) {
                 took.push(now - ts.parse::<i64>().unwrap());
             }
         }
@@ -249,6 +251,11 @@ impl Probes {
         took.sort_unstable();
         (took[took.len() / 2], took[(took.len() * 99 / 100).min(took.len() - 1)])
     }
+}
+
+/// Ids as a list of SQL.
+fn list<'a>(ids: impl Iterator<Item = &'a String>) -> String {
+    format!("'{}'", ids.cloned().collect::<Vec<_>>().join("', '"))
 }
 
 /// Events and changes at a rate, straight into Kafka.

@@ -130,7 +130,7 @@ impl Control {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does `act` once, with the first insert that is `wanted`, by the sender's number and the token.
+    /// Does `act` once, with the first sending of an insert that is `wanted`, by the sender's number and the token.
     pub(crate) fn arm(&self, act: Act, wanted: impl Fn(usize, &Token) -> bool + Send + 'static) -> Armed {
         let (tell, fired) = oneshot::channel();
         let (holder, go) = oneshot::channel();
@@ -194,7 +194,8 @@ impl Control {
         let sends = state.seen.tokens.entry(token.clone()).or_default();
         sends.push(send);
         let number = sends.len() - 1;
-        let met = state.rules.iter().position(|rule| (rule.wanted)(node, token));
+        // Only the first of a token: what a node that lost its share still sends is sent again by nobody.
+        let met = state.rules.iter().position(|rule| number == 0 && (rule.wanted)(node, token));
         let order = met.map(|at| state.rules.remove(at)).map(|rule| Order::Do(rule.act, rule.tell, rule.go));
         drop(state);
         self.changed.notify_waiters();

@@ -89,6 +89,19 @@ impl Seen {
         self.tokens[&met.token][met.number + 1..].iter().find(|sent| sent.told && sent.status == Some(200))
     }
 
+    /// The latest inserts, by how long ago they came.
+    pub(crate) fn last(&self) -> Vec<String> {
+        let all = self.tokens.iter().flat_map(|(token, sends)| sends.iter().map(move |sent| (sent.begun, token, sent)));
+        let mut all: Vec<_> = all.collect();
+        all.sort_by_key(|(begun, _, _)| std::cmp::Reverse(*begun));
+        let shown = |(begun, token, sent): &(Instant, &Token, &Sending)| {
+            let took = sent.ended.map(|ended| ended - *begun);
+            let Sending { node, status, told, .. } = sent;
+            format!("{:?} ago, node {node}, {status:?} told {told} after {took:?}: {}", begun.elapsed(), token.text)
+        };
+        all.iter().take(12).map(shown).collect()
+    }
+
     /// Tokens under which one decode version sent different rows.
     pub(crate) fn unsteady(&self) -> Vec<&Token> {
         let steady = |sends: &[Sending]| {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::clickhouse::ClickHouse;
 use super::compare::{self, Origin};
-use super::control::Control;
+use super::control::{Control, Seen};
 use super::fold::Fold;
 use super::kafka::Topics;
 use super::log::{Entry, Ids, Source};
@@ -101,7 +101,8 @@ impl Stage {
 
     pub(crate) async fn drained_within(&self, patience: Duration, ends: &Ends) {
         let done = until(patience, async || self.behind(ends).is_empty().then_some(())).await;
-        assert!(done.is_some(), "not in ClickHouse within {patience:?}: {:#?}", self.behind(ends));
+        let last = || self.control.seen(Seen::last);
+        assert!(done.is_some(), "not in ClickHouse within {patience:?}: {:#?}\nlast: {:#?}", self.behind(ends), last());
     }
 
     /// The center and the dead letters are exactly this log's. `excused`: records that may be dead letters as well.

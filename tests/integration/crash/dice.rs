@@ -17,6 +17,16 @@ impl Dice {
         Self { seed, state: seed }
     }
 
+    /// Seeded by another source of chance.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { seed, state: seed }
+    }
+
+    /// Any number at all.
+    pub(crate) fn number(&mut self) -> u64 {
+        self.roll()
+    }
+
     /// splitmix64.
     fn roll(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -94,7 +94,7 @@ fn output(command: &mut Command) -> Result<String, String> {
     String::from_utf8(done.stdout).map_err(|error| error.to_string())
 }
 
-fn lock(path: &Path, attempt: impl Fn(&File) -> Result<(), std::fs::TryLockError>) -> File {
+pub(crate) fn lock(path: &Path, attempt: impl Fn(&File) -> Result<(), std::fs::TryLockError>) -> File {
     let file = File::options().create(true).append(true).open(path).unwrap();
     let deadline = Instant::now() + LOCK_PATIENCE;
     while attempt(&file).is_err() {

@@ -33,6 +33,8 @@ def configuration(state):
         "share.coordinator.state.topic.replication.factor": 1, "share.coordinator.state.topic.min.isr": 1,
         # A consumer group forms at once instead of waiting 3 s for more members.
         "group.initial.rebalance.delay.ms": 0,
+        # The tests of the sink let a dead member go after less than the 6 s that brokers insist on by default.
+        "group.min.session.timeout.ms": 1000,
         # A broker that was killed may come back as soon as the controller has missed it: 2 s instead of 9.
         "broker.session.timeout.ms": 2000, "broker.heartbeat.interval.ms": 500,
         # Small: the defaults would take a quarter of the heap.

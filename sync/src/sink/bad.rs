@@ -45,7 +45,7 @@ mod tests {
     fn a_thousand_bad_ones_and_more_than_half_are_a_break() {
         assert_eq!(broken_at(std::iter::repeat_n(true, 999)), None);
         assert_eq!(broken_at(std::iter::repeat_n(true, 1_000)), Some(999));
-        assert_eq!(broken_at((0..100_000).map(|n| n % 2 == 0)), None, "half is not more than half");
+        assert_eq!(broken_at((0..100_000).map(|n| n % 2 == 1)), None, "half is not more than half");
         assert_eq!(broken_at((0..100_000).map(|n| n % 10 == 0)), None);
     }
 

@@ -156,10 +156,12 @@ impl<'a> Run<'a> {
     /// Reads every share from where it stands.
     fn read_from(&mut self) -> Result<()> {
         for share in self.shares.values_mut() {
-            // A partition that is assigned anew is fetched anew.
+            // A partition that is assigned anew is fetched anew, though the library remembers that it was paused.
             share.held = false;
         }
-        self.seat.read_from(self.shares.values().map(|share| (share.at, share.seen)))
+        self.seat.read_from(self.shares.values().map(|share| (share.at, share.seen)))?;
+        let all: Vec<_> = self.shares.keys().copied().collect();
+        self.seat.hold(&all, false)
     }
 
     fn obey(&mut self) {

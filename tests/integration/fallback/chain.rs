@@ -97,7 +97,7 @@ async fn a_chain_that_postgres_began_goes_on_in_the_store_and_back_and_repeats_n
             config.clickhouse.url = "http://127.0.0.1:1".to_owned();
         })
         .await;
-    edge.page(both.reader, "limit=8").await.is_from("local", &[]);
+    edge.page(both.reader, "limit=8").await.is_from("local", &["affinity_stale"]);
 
     edge.force("clickhouse", "open").await;
     let first = edge.page(both.reader, "limit=8").await;
@@ -110,10 +110,10 @@ async fn a_chain_that_postgres_began_goes_on_in_the_store_and_back_and_repeats_n
     let mut chain = first.ids(IdKind::U64);
     let mut cursor = first.cursor().unwrap().to_owned();
     for (postgres, source, marks) in [
-        ("open", "local", &["center_away", "fallback_away"][..]),
-        ("open", "local", &["center_away", "fallback_away"]),
+        ("open", "local", &["affinity_stale", "center_away", "fallback_away"][..]),
+        ("open", "local", &["affinity_stale", "center_away", "fallback_away"]),
         ("none", "fallback", &["center_away"]),
-        ("open", "local", &["center_away", "fallback_away"]),
+        ("open", "local", &["affinity_stale", "center_away", "fallback_away"]),
     ] {
         edge.force("postgres", postgres).await;
         let page = edge.page(both.reader, &format!("limit=8&cursor={cursor}")).await;
@@ -130,7 +130,7 @@ async fn a_chain_that_postgres_began_goes_on_in_the_store_and_back_and_repeats_n
     // The center is back, and so is the formula; a chain begun in PostgreSQL is still its.
     edge.force("clickhouse", "none").await;
     edge.force("postgres", "none").await;
-    edge.page(both.reader, "limit=8").await.is_from("local", &[]);
+    edge.page(both.reader, "limit=8").await.is_from("local", &["affinity_stale"]);
     let next = edge.page(both.reader, &format!("limit=8&cursor={}", first.cursor().unwrap())).await;
     next.is_from("fallback", &["chain"]);
     assert_eq!(next.ids(IdKind::U64), expected[8..16]);

@@ -22,6 +22,7 @@ impl std::fmt::Debug for Engine {
 
 impl Engine {
     pub(crate) fn open(path: &Path, budget: &Budget, retention: Retention, clock: &Clock) -> Result<Self> {
+        crate::wal::mend(path).map_err(StoreError::io(path))?;
         let cache = Cache::new_lru_cache(budget.cache_bytes);
         let families = options::families(budget, &cache, retention, clock);
         match DB::open_cf_descriptors(&options::database(budget, &cache), path, families) {

@@ -34,6 +34,7 @@ mod store;
 mod value;
 mod view;
 mod viewer;
+mod wal;
 
 pub use config::Config;
 pub use contact::Contact;

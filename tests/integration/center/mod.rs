@@ -18,6 +18,7 @@ mod node;
 mod outage;
 mod parts;
 mod proxy;
+mod sleeper;
 mod stage;
 mod stall;
 mod token;

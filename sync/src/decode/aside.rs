@@ -4,7 +4,6 @@
 use std::cell::RefCell;
 
 use edgefeed_storage::model::{Id, TimestampMs};
-use serde::Deserialize;
 
 use super::scalar::Scalar;
 
@@ -29,26 +28,17 @@ pub struct Aside {
 /// Where to put it, for those who want it.
 pub(super) type Tray<'a> = Option<&'a RefCell<Aside>>;
 
-#[derive(Deserialize)]
-struct Texts<'a> {
-    #[serde(borrow, default)]
-    device: Option<Scalar<'a>>,
-    #[serde(borrow, default)]
-    app_ver: Option<Scalar<'a>>,
-}
-
-/// Puts the texts of an event into the tray.
-pub(super) fn event(text: &str, tray: Tray<'_>) {
-    let Some(tray) = tray else { return };
-    let Ok(texts) = serde_json::from_str::<Texts<'_>>(text) else { return };
-    let kept = |value: Option<Scalar<'_>>| match value {
-        Some(Scalar::Text(text)) => cut(&text).to_owned(),
-        Some(Scalar::Uint(number)) => number.to_string(),
-        _ => String::new(),
-    };
-    let mut aside = tray.borrow_mut();
-    aside.device = kept(texts.device);
-    aside.app_ver = kept(texts.app_ver);
+impl Aside {
+    /// Takes the texts of an event.
+    pub(super) fn of_event(&mut self, device: Option<Scalar<'_>>, app_ver: Option<Scalar<'_>>) {
+        let kept = |value: Option<Scalar<'_>>| match value {
+            Some(Scalar::Text(text)) => cut(&text).to_owned(),
+            Some(Scalar::Uint(number)) => number.to_string(),
+            _ => String::new(),
+        };
+        self.device = kept(device);
+        self.app_ver = kept(app_ver);
+    }
 }
 
 /// The longest beginning that fits.

@@ -4,6 +4,7 @@ use edgefeed_storage::model::{Action, DeadReason, Event, Id, IdKind, Refusal, Ti
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::aside::Tray;
 use super::refuse::{malformed, missing, quote, refuse};
 use super::scalar::Scalar;
 use super::time::iso;
@@ -31,10 +32,14 @@ struct Fields<'a> {
     action: Option<Scalar<'a>>,
     #[serde(borrow, default)]
     dwell_ms: Option<Scalar<'a>>,
+    #[serde(borrow, default)]
+    device: Option<Scalar<'a>>,
+    #[serde(borrow, default)]
+    app_ver: Option<Scalar<'a>>,
 }
 
 /// Reads one event; `text` is a JSON object.
-pub(super) fn event(text: &str, ids: IdKind, record_time: TimestampMs) -> Result<Event, Refusal> {
+pub(super) fn event(text: &str, ids: IdKind, record_time: TimestampMs, tray: Tray<'_>) -> Result<Event, Refusal> {
     let fields: Fields<'_> = serde_json::from_str(text).map_err(|error| malformed(&error))?;
     let user = required_id(fields.user_id.as_ref(), ids, "user_id")?;
     let post = required_id(fields.post_id.as_ref(), ids, "post_id")?;
@@ -46,6 +51,9 @@ pub(super) fn event(text: &str, ids: IdKind, record_time: TimestampMs) -> Result
         Some(given) => given_id(given)?,
         None => derived_event_id(user, post, action, event_time),
     };
+    if let Some(tray) = tray {
+        tray.borrow_mut().of_event(fields.device, fields.app_ver);
+    }
     Ok(Event { event_id, event_time, user, post, author, action, dwell_ms })
 }
 

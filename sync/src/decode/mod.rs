@@ -145,10 +145,7 @@ fn change_of(
         return refuse(DeadReason::Malformed, || "not a JSON object".to_owned());
     }
     match topic {
-        Topic::Events => {
-            aside::event(text, tray);
-            event::event(text, settings.ids, stamp.time_ms).map(Change::Event)
-        }
+        Topic::Events => event::event(text, settings.ids, stamp.time_ms, tray).map(Change::Event),
         _ => cdc::change(topic, stamp, key, text, settings, tray),
     }
 }

@@ -117,12 +117,22 @@ pub fn cdc(out: &mut Vec<u8>, ids: IdKind, row: &CdcRow, version: u64, deleted: 
 }
 
 /// Bytes of a row's end.
-pub const RANGE_BYTES: usize = 16;
+const RANGE_BYTES: usize = 16;
 
-/// Ends a row: the first and the last offset of the insert it goes with. [`RANGE_BYTES`] bytes.
+/// Ends a row: the first and the last offset of the insert it goes with. 16 bytes.
 pub fn seal(out: &mut Vec<u8>, first: u64, last: u64) {
-    out.extend_from_slice(&first.to_le_bytes());
-    out.extend_from_slice(&last.to_le_bytes());
+    out.extend_from_slice(&range(first, last));
+}
+
+/// Gives the row that `rows` ends with another range.
+pub fn reseal(rows: &mut [u8], first: u64, last: u64) {
+    if let Some(end) = rows.last_chunk_mut::<RANGE_BYTES>() {
+        *end = range(first, last);
+    }
+}
+
+fn range(first: u64, last: u64) -> [u8; RANGE_BYTES] {
+    (u128::from(last) << 64 | u128::from(first)).to_le_bytes()
 }
 
 fn from(out: &mut Vec<u8>, origin: &Origin<'_>) {

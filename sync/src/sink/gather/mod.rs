@@ -1,16 +1,19 @@
 //! Records on their way to one insert: decoded, encoded as rows, kept until a range of them is sealed.
 
+mod body;
+mod values;
+
 use std::collections::VecDeque;
 
 use edgefeed_storage::Store;
-use edgefeed_storage::model::{
-    Cdc, Change, DeadReason, Event, Field, Id, IdKind, Outcome, Refusal, Row, RowChange, RowKey, TimestampMs,
-};
+use edgefeed_storage::model::{Cdc, Change, DeadReason, Event, IdKind, Outcome, Refusal, RowChange, TimestampMs};
 
 use super::range::Range;
 use crate::center::row::{self, CdcRow, EventRow, Origin};
 use crate::decode::Aside;
 use crate::error::Result;
+use body::Body;
+use values::{Held, held, values};
 
 /// What a gathered entry weighs beside its row, in bytes.
 const ENTRY_BYTES: usize = 96;
@@ -198,49 +201,42 @@ impl Gathered {
     /// Takes everything up to the end of `range` out. `marks` are the offsets of repeats, ascending: those make no row.
     pub(crate) fn seal(&mut self, range: Range, marks: &[i64], source: &Source, store: &Store) -> Result<Sealed> {
         let oldest = self.oldest().unwrap_or_default();
-        let mut sealed = Sealed { range, body: Vec::new(), rows: 0, letters: Vec::new(), truncate: None, oldest };
-        let mut taken = 0;
-        let mut open = Gathered::default();
-        while let Some(entry) = self.entries.pop_front_if(|entry| entry.offset <= range.last) {
-            let row = &self.rows[taken..taken + entry.bytes];
-            taken += entry.bytes;
+        let count = self.entries.partition_point(|entry| entry.offset <= range.last);
+        let taken: usize = self.entries.iter().take(count).map(|entry| entry.bytes).sum();
+        let rest = self.rows.split_off(taken);
+        // The rows become the body where they lie; what is made only now comes behind them.
+        let mut rows = Body::new(range, std::mem::replace(&mut self.rows, rest));
+        self.rows.reserve(taken);
+        let (mut late, mut letters, mut truncate) = (Gathered::default(), Vec::new(), None);
+        for entry in self.entries.drain(..count) {
             self.weight = self.weight.saturating_sub(entry.bytes + ENTRY_BYTES);
+            let wanted = matches!(entry.kind, Kind::Row) && marks.binary_search(&entry.offset).is_err();
+            rows.pass(entry.bytes, wanted);
             match entry.kind {
-                Kind::Nothing => {}
-                Kind::Row if marks.binary_search(&entry.offset).is_ok() => {}
-                Kind::Row => sealed.take(row),
-                Kind::Truncate(version) => sealed.truncate = sealed.truncate.max(Some(version)),
+                Kind::Nothing | Kind::Row => {}
+                Kind::Truncate(version) => truncate = truncate.max(Some(version)),
                 Kind::Dead(letter) => {
                     self.weight = self.weight.saturating_sub(letter.raw.weight());
-                    sealed.letters.push(*letter);
+                    letters.push(*letter);
                 }
                 Kind::Open(record) => {
                     let (cdc, aside, raw) = *record;
                     self.weight = self.weight.saturating_sub(raw.weight());
+                    let at = (entry.offset, entry.time);
                     match held(&cdc, store)? {
+                        None => letters.push(unavailable(at, raw)),
                         Some(held) => {
-                            let Some(row) = values(&cdc, &aside, &held) else { continue };
-                            open.rows.clear();
-                            open.row(source, (entry.offset, entry.time), cdc.version.packed(), row);
-                            sealed.take(&open.rows);
+                            if let Some(row) = values(&cdc, &aside, &held) {
+                                late.row(source, at, cdc.version.packed(), row);
+                                rows.add(&mut late.rows);
+                            }
                         }
-                        None => sealed.letters.push(unavailable((entry.offset, entry.time), raw)),
                     }
                 }
             }
         }
-        self.rows.drain(..taken);
-        Ok(sealed)
-    }
-}
-
-impl Sealed {
-    fn take(&mut self, row: &[u8]) {
-        self.body.extend_from_slice(row);
-        // Gathered rows end with a range of zeros, which is known only now.
-        self.body.truncate(self.body.len() - row::RANGE_BYTES);
-        row::seal(&mut self.body, unsigned(self.range.first), unsigned(self.range.last));
-        self.rows += 1;
+        let (body, rows) = rows.end();
+        Ok(Sealed { range, body, rows, letters, truncate, oldest })
     }
 }
 
@@ -257,77 +253,6 @@ impl Source {
     }
 }
 
-/// What the store holds of a row whose record left something out.
-#[derive(Debug, Default)]
-struct Held {
-    user: Option<Id>,
-    post: Option<Id>,
-    created_at: Option<TimestampMs>,
-    hidden: bool,
-}
-
-/// Looks up what a record left out; `None` when the store does not know it either.
-fn held(cdc: &Cdc, store: &Store) -> Result<Option<Held>> {
-    Ok(match cdc.change {
-        RowChange::Upsert(Row::Post { id, .. }) => store.post_row(id)?.and_then(|row| {
-            let (user, created_at) = row.author?;
-            Some(Held { user: Some(user), created_at: Some(created_at), hidden: row.hidden, post: None })
-        }),
-        RowChange::Upsert(Row::Comment { id, .. }) => {
-            store.comment_row(id)?.and_then(|row| Some(Held { post: Some(row.post?), ..Held::default() }))
-        }
-        _ => Some(Held::default()),
-    })
-}
-
-/// The row a change makes at the center, and whether it is gone; `None` for what has no table there. Of a deleted row
-/// only the key is known.
-fn values(cdc: &Cdc, aside: &Aside, held: &Held) -> Option<(CdcRow, bool)> {
-    let created_at = aside.created_at.or(held.created_at).unwrap_or_default();
-    Some(match cdc.change {
-        RowChange::Upsert(Row::Post { id, author, created_at: known, deleted }) => {
-            let deleted_at = match deleted {
-                Field::Known(false) => None,
-                Field::Known(true) => Some(aside.deleted_at.unwrap_or_default()),
-                Field::Unchanged => held.hidden.then_some(0),
-            };
-            let user_id = author.or(held.user).unwrap_or(Id(0));
-            (
-                CdcRow::Post { id, user_id, created_at: known.or(held.created_at).unwrap_or(created_at), deleted_at },
-                false,
-            )
-        }
-        RowChange::Upsert(Row::Comment { id, post }) => {
-            let (post_id, user_id) = (post.or(held.post).unwrap_or(Id(0)), aside.user.unwrap_or(Id(0)));
-            (CdcRow::Comment { id, post_id, user_id, created_at }, false)
-        }
-        RowChange::Upsert(Row::Follow { follower: follower_id, following: following_id }) => {
-            (CdcRow::Follow { follower_id, following_id, created_at }, false)
-        }
-        RowChange::Upsert(Row::Like { user: user_id, post: post_id }) => {
-            (CdcRow::Like { user_id, post_id, created_at }, false)
-        }
-        RowChange::Upsert(Row::Block { blocker: blocker_id, blocked: blocked_id }) => {
-            (CdcRow::Block { blocker_id, blocked_id, created_at }, false)
-        }
-        RowChange::Delete(key) => (gone(key)?, true),
-        RowChange::Upsert(Row::User { .. }) | RowChange::Truncate => return None,
-    })
-}
-
-/// A row of which only the key is known.
-fn gone(key: RowKey) -> Option<CdcRow> {
-    let (none, created_at) = (Id(0), 0);
-    Some(match key {
-        RowKey::Post(id) => CdcRow::Post { id, user_id: none, created_at, deleted_at: None },
-        RowKey::Comment(id) => CdcRow::Comment { id, post_id: none, user_id: none, created_at },
-        RowKey::Follow(follower_id, following_id) => CdcRow::Follow { follower_id, following_id, created_at },
-        RowKey::Like(user_id, post_id) => CdcRow::Like { user_id, post_id, created_at },
-        RowKey::Block(blocker_id, blocked_id) => CdcRow::Block { blocker_id, blocked_id, created_at },
-        RowKey::User(_) => return None,
-    })
-}
-
 fn letter((offset, time): (i64, TimestampMs), refusal: Refusal, raw: Raw) -> Bad {
     Bad { offset, time, reason: refusal.reason, detail: refusal.detail, raw }
 }
@@ -342,3 +267,6 @@ fn unavailable(at: (i64, TimestampMs), raw: Raw) -> Bad {
     let detail = "the row leaves out a value that was never sent".to_owned();
     letter(at, Refusal { reason: DeadReason::UnavailableValue, detail }, raw)
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,7 @@ mod share;
 mod status;
 mod write;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -30,7 +31,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use edgefeed_storage::Store;
-use edgefeed_storage::model::Topic;
+use edgefeed_storage::model::{Topic, TopicPartition};
 use tokio::runtime::Handle;
 
 use crate::Clock;
@@ -42,7 +43,7 @@ use crate::lag::Lag;
 use crate::names::Names;
 use board::Board;
 use group::Seat;
-use parts::Parts;
+use parts::{Behind, Parts};
 use run::{Order, Run};
 use write::Writer;
 
@@ -52,12 +53,14 @@ pub use offline::{resume_offline, status_offline};
 pub use plan::Plan;
 pub use status::{From, PartitionStatus, Resume, ResumeError, Resumed, SinkStatus, Stalled};
 
-/// How long a stop waits for what is under way.
-const STOP_PATIENCE: Duration = Duration::from_secs(8);
+/// How long a dropped sink waits for its thread.
+const DROP_WAIT: Duration = Duration::from_secs(20);
 /// Between two looks at something that is waited for.
 const LOOK: Duration = Duration::from_millis(100);
 /// How soon a failed seat or a refused preflight is tried again.
 const AGAIN: Duration = Duration::from_secs(3);
+/// How long at most a seat that fails again and again is left alone: two nodes of one name put each other out.
+const AGAIN_MOST: Duration = Duration::from_secs(300);
 /// Answers of writes that wait to be looked at.
 const DONE_MAX: usize = 1_024;
 /// How long an order of an operator may take.
@@ -123,11 +126,9 @@ impl Sink {
         let board = Arc::new(Board::default());
         let parts = Arc::new(Parts {
             decode: kafka.decode(store.ids()),
-            ids: store.ids(),
             names: Names::new(followed),
             board: Arc::clone(&board),
             stop: Arc::new(AtomicBool::new(false)),
-            stop_patience: STOP_PATIENCE,
             status: Mutex::default(),
             cluster: cluster.clone(),
             center: Arc::clone(&center),
@@ -193,7 +194,7 @@ impl Sink {
 
 impl Drop for Sink {
     fn drop(&mut self) {
-        if let Err(error) = self.stop(STOP_PATIENCE * 2) {
+        if let Err(error) = self.stop(DROP_WAIT) {
             tracing::warn!("stopping the sink: {error}");
         }
     }
@@ -221,21 +222,18 @@ fn live(
 ) {
     let (done, dones) = bounded(DONE_MAX);
     let writer = Arc::new(bring(done));
+    let mut wait = AGAIN;
     while !parts.is_stopped() {
         if !store_is_live(parts) || !tables_are_ours(parts) {
             continue;
         }
-        match sit(parts, instance, &writer, &dones, orders) {
-            Ok(()) => {}
-            Err(error @ Error::Config(_)) => {
-                tracing::error!("the sink left its group for good; restart the node once this is mended: {error}");
-                return;
-            }
-            Err(error) => {
-                tracing::error!("the sink left its group and takes a new seat soon: {error}");
-                parts.board.forget();
-                rest(parts, AGAIN);
-            }
+        let begun = Instant::now();
+        if let Err(error) = sit(parts, instance, &writer, &dones, orders) {
+            // A seat that was kept for a while was a good one.
+            wait = if begun.elapsed() > wait * 2 { AGAIN } else { (wait * 2).min(AGAIN_MOST) };
+            tracing::error!(again_s = wait.as_secs(), "the sink left its group and takes a new seat: {error}");
+            parts.board.forget();
+            rest(parts, wait);
         }
     }
 }
@@ -264,7 +262,8 @@ fn store_is_live(parts: &Parts) -> bool {
 fn tables_are_ours(parts: &Parts) -> bool {
     let topics: Vec<Topic> = parts.names.all().iter().map(|(topic, _)| *topic).collect();
     let tables: Vec<Table> = topics.iter().filter_map(|topic| Table::of(*topic)).collect();
-    let checked = parts.runtime.block_on(parts.center.preflight(&tables, parts.ids, parts.sink.dedup_window_min));
+    let checked =
+        parts.runtime.block_on(parts.center.preflight(&tables, parts.decode.ids, parts.sink.dedup_window_min));
     let complaints = match checked {
         Ok(complaints) => complaints,
         Err(error) => {
@@ -273,18 +272,20 @@ fn tables_are_ours(parts: &Parts) -> bool {
             return false;
         }
     };
-    for topic in topics {
-        let at = edgefeed_storage::model::TopicPartition { topic, partition: 0 };
+    let places: BTreeMap<_, _> =
+        topics.into_iter().map(|topic| (TopicPartition { topic, partition: 0 }, None)).collect();
+    for at in places.keys() {
         let own: Vec<String> = complaints
             .iter()
-            .filter(|complaint| Table::of(topic) == Some(concerned(complaint)))
+            .filter(|complaint| Table::of(at.topic) == Some(concerned(complaint)))
             .map(ToString::to_string)
             .collect();
-        if own.is_empty() { parts.board.clear(at) } else { parts.stall(at, "preflight", &own.join("; ")) }
+        if own.is_empty() { parts.board.clear(*at) } else { parts.stall(*at, "preflight", &own.join("; ")) }
     }
     if complaints.is_empty() {
         return true;
     }
+    parts.tell(&BTreeMap::new(), &places, &mut Behind::new());
     rest(parts, AGAIN);
     false
 }

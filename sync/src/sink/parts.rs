@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use edgefeed_storage::Store;
-use edgefeed_storage::model::{IdKind, Topic, TopicPartition};
+use edgefeed_storage::model::{TimestampMs, Topic, TopicPartition};
 use metrics::gauge;
 use rdkafka::consumer::Consumer as _;
 use tokio::runtime::Handle;
@@ -19,7 +19,7 @@ use super::gather::Source;
 use super::group::{Committed, Seat};
 use super::plan::plan;
 use super::share::{Flush, Share};
-use super::status::{From, PartitionStatus, Resume, ResumeError, Resumed, SinkStatus};
+use super::status::{PartitionStatus, Resume, ResumeError, Resumed, SinkStatus};
 use crate::Clock;
 use crate::center::{Center, Class, Latest, Table};
 use crate::decode::Decode;
@@ -32,7 +32,6 @@ pub(crate) struct Parts {
     pub(crate) kafka: crate::Config,
     pub(crate) sink: Config,
     pub(crate) cluster: String,
-    pub(crate) ids: IdKind,
     pub(crate) names: Names,
     pub(crate) decode: Decode,
     pub(crate) store: Arc<Store>,
@@ -42,7 +41,6 @@ pub(crate) struct Parts {
     pub(crate) clock: Clock,
     pub(crate) runtime: Handle,
     pub(crate) stop: Arc<AtomicBool>,
-    pub(crate) stop_patience: Duration,
     pub(crate) status: Mutex<Vec<PartitionStatus>>,
 }
 
@@ -113,7 +111,7 @@ impl Parts {
             Err(refused) => Begun::Refused(refused),
             Ok(begin) => {
                 let source = Source {
-                    ids: self.ids,
+                    ids: self.decode.ids,
                     cluster: self.cluster.clone(),
                     epoch: begin.mark.epoch,
                     topic: topic.to_owned(),
@@ -157,10 +155,7 @@ impl Parts {
         order: &Resume,
         waiting: &[(TopicPartition, Refused)],
     ) -> Result<Vec<Resumed>, ResumeError> {
-        if order.from != From::Center && !order.accept_reset {
-            let why = "reading the log anew may count records twice: add --accept-reset, or resume --from center";
-            return Err(ResumeError::Order(why.to_owned()));
-        }
+        order.check().map_err(ResumeError::Order)?;
         let asked_for = |at: &TopicPartition| {
             let name = self.names.name(at.topic);
             order
@@ -211,20 +206,26 @@ impl Parts {
         &self,
         shares: &BTreeMap<TopicPartition, Share>,
         waiting: &BTreeMap<TopicPartition, Option<Refused>>,
+        behind: &mut Behind,
     ) {
         let now_ms = (self.clock)();
         let mut ages: BTreeMap<Topic, i64> = BTreeMap::new();
+        behind.retain(|at, _| shares.contains_key(at) || waiting.contains_key(at));
         let mut told = Vec::with_capacity(shares.len() + waiting.len());
         for share in shares.values() {
             let log = self.lag.extent(share.at);
-            let behind = share.committed < log.1;
-            let age = share.oldest().filter(|_| behind).map_or(0, |oldest| (now_ms - oldest).max(0));
+            let age = age_ms(behind, share.at, share.committed < log.1, share.oldest(), now_ms);
             let worst = ages.entry(share.at.topic).or_default();
             *worst = age.max(*worst);
             told.push(self.partition_status(share.at, Some(share), log));
         }
         for at in waiting.keys() {
-            told.push(self.partition_status(*at, None, self.lag.extent(*at)));
+            let log = self.lag.extent(*at);
+            // What the center lacks of it is not known before it is begun: any record may be.
+            let age = age_ms(behind, *at, log.0 < log.1, None, now_ms);
+            let worst = ages.entry(at.topic).or_default();
+            *worst = age.max(*worst);
+            told.push(self.partition_status(*at, None, log));
         }
         for (topic, age) in ages {
             #[expect(clippy::cast_precision_loss, reason = "milliseconds of an age are far below 2^53")]
@@ -264,8 +265,44 @@ impl Parts {
     }
 }
 
+/// Since when partitions have had records that the center lacks.
+pub(crate) type Behind = BTreeMap<TopicPartition, TimestampMs>;
+
+/// How old the oldest record is that the center lacks of a partition: as its own time says, or, while none was read,
+/// at least as old as that has been so.
+fn age_ms(
+    behind: &mut Behind,
+    at: TopicPartition,
+    lacks: bool,
+    oldest: Option<TimestampMs>,
+    now_ms: TimestampMs,
+) -> i64 {
+    if !lacks {
+        behind.remove(&at);
+        return 0;
+    }
+    let since = *behind.entry(at).or_insert(now_ms);
+    (now_ms - oldest.map_or(since, |oldest| oldest.min(since))).max(0)
+}
+
 /// Why the center did not say what it holds.
 enum Asked {
     Later(String),
     Refused(Refused),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_that_stands_still_grows_older_and_one_that_lacks_nothing_has_no_age() {
+        let at = TopicPartition { topic: Topic::Events, partition: 1 };
+        let mut behind = Behind::new();
+        assert_eq!(age_ms(&mut behind, at, true, None, 1_000), 0);
+        assert_eq!(age_ms(&mut behind, at, true, None, 61_000), 60_000, "nothing was read of it meanwhile");
+        assert_eq!(age_ms(&mut behind, at, true, Some(500), 61_000), 60_500, "a record tells its own time");
+        assert_eq!(age_ms(&mut behind, at, false, None, 62_000), 0);
+        assert_eq!(age_ms(&mut behind, at, true, None, 63_000), 0, "behind anew");
+    }
 }

@@ -8,15 +8,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
-use edgefeed_storage::model::TopicPartition;
+use edgefeed_storage::model::{TimestampMs, TopicPartition};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Message as _;
+use rdkafka::message::{BorrowedMessage, Message as _};
 
 use super::begin::Refused;
 use super::gather::{Limit, Raw};
 use super::group::{Change, Committed, Seat};
-use super::parts::{Begun, Parts};
+use super::parts::{Begun, Behind, Parts};
 use super::share::Share;
 use super::status::{Resume, ResumeError, Resumed};
 use super::write::{Done, Job, Writer};
@@ -33,6 +33,8 @@ const PLAN_EVERY: Duration = Duration::from_secs(3);
 const COMMIT_AGAIN: Duration = Duration::from_millis(200);
 /// How often numbers are told.
 const TELL_EVERY: Duration = Duration::from_millis(500);
+/// How long a stop waits for what is under way.
+const FINISH_PATIENCE: Duration = Duration::from_secs(8);
 /// How long a node that was fenced waits for its group before it takes a new seat.
 const FENCED_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -46,14 +48,14 @@ pub(crate) struct Run<'a> {
     pub(crate) writer: Arc<Writer>,
     pub(crate) done: Receiver<Done>,
     pub(crate) orders: &'a Receiver<Order>,
-    /// Goes up with every change of the share, so that late answers are recognised.
-    pub(crate) turn: u64,
     pub(crate) shares: BTreeMap<TopicPartition, Share>,
     /// Assigned, and not begun: why, where that is known.
     pub(crate) waiting: BTreeMap<TopicPartition, Option<Refused>>,
     next_plan: Instant,
     next_commit: Instant,
     next_tell: Instant,
+    /// Since when partitions have had records that the center lacks.
+    behind: Behind,
     fenced_at: Option<Instant>,
 }
 
@@ -72,12 +74,12 @@ impl<'a> Run<'a> {
             writer,
             done,
             orders,
-            turn: 0,
             shares: BTreeMap::new(),
             waiting: BTreeMap::new(),
             next_plan: now,
             next_commit: now,
             next_tell: now,
+            behind: Behind::default(),
             fenced_at: None,
         }
     }
@@ -118,10 +120,6 @@ impl<'a> Run<'a> {
 
     /// Drops everything under way: whoever owns the partitions next finds the ranges in the group.
     fn let_go(&mut self) {
-        self.turn += 1;
-        for share in self.shares.values() {
-            share.drop_it();
-        }
         self.shares.clear();
         self.parts.board.forget();
     }
@@ -176,8 +174,8 @@ impl<'a> Run<'a> {
     }
 
     fn take_done(&mut self) {
-        while let Ok(Done { at, turn, range, crowded }) = self.done.try_recv() {
-            if let Some(share) = self.shares.get_mut(&at).filter(|_| turn == self.turn) {
+        while let Ok(Done { at, range, crowded }) = self.done.try_recv() {
+            if let Some(share) = self.shares.get_mut(&at) {
                 share.written(range, crowded);
                 // The group hears of it at once, and of the next range with it.
                 self.next_commit = Instant::now();
@@ -187,6 +185,8 @@ impl<'a> Run<'a> {
 
     fn read(&mut self) -> Result<()> {
         let mut wait = POLL;
+        // One clock for all that is taken together: reading it costs as much as a tenth of a record.
+        let now = (Instant::now(), (self.parts.clock)());
         for _ in 0..STRIDE {
             match self.seat.consumer.poll(wait) {
                 None => break,
@@ -194,7 +194,7 @@ impl<'a> Run<'a> {
                     let at = self.parts.names.partition(message.topic(), message.partition());
                     let share = at.and_then(|at| self.shares.get_mut(&at));
                     if let Some(share) = share.filter(|share| message.offset() >= share.seen) {
-                        take(self.parts, share, &message);
+                        take(self.parts, share, &message, now);
                     }
                 }
                 Some(Err(error)) => {
@@ -216,13 +216,13 @@ impl<'a> Run<'a> {
     /// Most errors mend themselves. A lost place in a log does not: then everything is looked at anew.
     fn note(&mut self, error: &KafkaError) -> Result<bool> {
         if let KafkaError::MessageConsumptionFatal(code) = error {
-            if *code == RDKafkaErrorCode::FencedInstanceId {
-                // Taking the seat back would fence the other one, and so on for ever.
-                return Err(Error::Config(
-                    "another node took this one's place in the sink's group; give node.name once".to_owned(),
-                ));
-            }
-            return Err(Error::Kafka { what: "the sink's group", detail: code.to_string() });
+            let detail = match code {
+                RDKafkaErrorCode::FencedInstanceId => {
+                    "this node slept too long, or another one has its node.name: a name belongs to one node".to_owned()
+                }
+                other => other.to_string(),
+            };
+            return Err(Error::Kafka { what: "the sink's group", detail });
         }
         let lost = matches!(
             error.rdkafka_error_code(),
@@ -268,9 +268,7 @@ impl<'a> Run<'a> {
                 Committed::Unknown => self.next_commit = Instant::now() + COMMIT_AGAIN,
                 Committed::Fenced => {
                     tracing::warn!(?at, "the partition is another node's by now; what was begun is left to it");
-                    if let Some(share) = self.shares.remove(&at) {
-                        share.drop_it();
-                    }
+                    self.shares.remove(&at);
                     self.fenced_at.get_or_insert_with(Instant::now);
                 }
             }
@@ -284,7 +282,6 @@ impl<'a> Run<'a> {
                 at: share.at,
                 topic: share.source.topic.clone(),
                 table: share.table,
-                turn: self.turn,
                 sealed,
                 adopted,
                 dropped: Arc::clone(&share.dropped),
@@ -293,10 +290,11 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// How much one insert may take: the configured sizes, less where many partitions share the memory. A share holds
-    /// a range under way and up to two gathered.
+    /// How much one insert may take: the configured sizes, less where many partitions with something to write share the
+    /// memory. A share holds a range under way and up to two gathered.
     fn limit(&self) -> Limit {
-        let each = self.parts.sink.memory_bytes / (3 * self.shares.len().max(1));
+        let busy = self.shares.values().filter(|share| share.is_busy()).count();
+        let each = self.parts.sink.memory_bytes / (3 * busy.max(1));
         Limit { rows: self.parts.sink.flush_rows, bytes: self.parts.sink.flush_bytes.min(each).max(64 << 10) }
     }
 
@@ -328,18 +326,23 @@ impl<'a> Run<'a> {
         for share in self.shares.values_mut() {
             share.accepted = self.parts.accepted(share.at);
         }
-        self.parts.tell(&self.shares, &self.waiting);
+        self.parts.tell(&self.shares, &self.waiting, &mut self.behind);
     }
 
     /// Lets what is under way end, and tells the group.
     fn finish(&mut self) {
-        let deadline = Instant::now() + self.parts.stop_patience;
+        let deadline = Instant::now() + FINISH_PATIENCE;
         while Instant::now() < deadline && !self.shares.values().all(Share::is_quiet) {
             self.take_done();
             let commits: Vec<_> = self.shares.values().filter_map(Share::to_acknowledge).collect();
             if !commits.is_empty() {
-                for (at, fate) in self.seat.commit(&commits) {
-                    if let Some(share) = self.shares.get_mut(&at).filter(|_| fate == Committed::Yes) {
+                let fates = self.seat.commit(&commits);
+                if fates.values().any(|fate| *fate != Committed::Yes) {
+                    // Whoever owns the partitions next sends the ranges again: no reason to wait for brokers.
+                    break;
+                }
+                for at in fates.keys() {
+                    if let Some(share) = self.shares.get_mut(at) {
                         share.committed();
                     }
                 }
@@ -353,12 +356,11 @@ impl<'a> Run<'a> {
 }
 
 /// Takes one record into its share.
-fn take(parts: &Parts, share: &mut Share, message: &rdkafka::message::BorrowedMessage<'_>) {
-    let now_ms = (parts.clock)();
+fn take(parts: &Parts, share: &mut Share, message: &BorrowedMessage<'_>, (now, now_ms): (Instant, TimestampMs)) {
     let (offset, time) = (message.offset(), message.timestamp().to_millis().unwrap_or(now_ms).max(0));
     let (key, value) = (message.key(), message.payload());
     let read = decode::decode_whole(share.topic(), offset, time, key, value, &parts.decode, now_ms);
     let raw = || Raw { key: key.map(<[u8]>::to_vec), value: value.map(<[u8]>::to_vec) };
     let bad = share.gathered.push(&share.source, (offset, time), read, raw);
-    share.took(offset, bad, Instant::now());
+    share.took(offset, bad, now);
 }

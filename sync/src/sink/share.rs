@@ -150,14 +150,12 @@ impl Share {
         let marks = if self.at.topic == Topic::Events { store.marks(self.at, first..=last)? } else { Vec::new() };
         let sealed = self.gathered.seal(range, &marks, &self.source, store)?;
         self.since = (!self.gathered.is_empty()).then_some(now);
-        if self.adopted.is_some() && !sealed.is_empty() {
-            // The group knows the range already; it goes out as it is.
-        } else if sealed.is_empty() {
+        if sealed.is_empty() {
             self.adopted = None;
             self.acked = Some(last);
-            return Ok(());
+        } else {
+            self.sealed = Some(sealed);
         }
-        self.sealed = Some(sealed);
         Ok(())
     }
 
@@ -229,13 +227,20 @@ impl Share {
         }
     }
 
+    /// Whether it holds rows, gathered or under way.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.gathered.is_empty() || self.sealed.is_some() || self.writing.is_some()
+    }
+
     /// Whether nothing is under way and everything acknowledged is known to the group.
     pub(crate) fn is_quiet(&self) -> bool {
         self.writing.is_none() && self.acked.is_none()
     }
+}
 
-    /// The partition is no longer this node's: what is under way stops retrying.
-    pub(crate) fn drop_it(&self) {
+/// A share that is let go is no longer this node's: what is under way stops retrying.
+impl Drop for Share {
+    fn drop(&mut self) {
         self.dropped.store(true, Ordering::Release);
     }
 }

@@ -43,8 +43,6 @@ pub(crate) struct Writer {
 #[derive(Debug)]
 pub(crate) struct Done {
     pub(crate) at: TopicPartition,
-    /// Which assignment it was made under.
-    pub(crate) turn: u64,
     pub(crate) range: Range,
     /// What the center answered: it can slow the flow down.
     pub(crate) crowded: bool,
@@ -56,7 +54,6 @@ pub(crate) struct Job {
     pub(crate) at: TopicPartition,
     pub(crate) topic: String,
     pub(crate) table: Table,
-    pub(crate) turn: u64,
     pub(crate) sealed: Sealed,
     /// The range was found written ahead: somebody may have sent it before.
     pub(crate) adopted: bool,
@@ -80,7 +77,7 @@ impl Writer {
         let Some(crowded) = self.send(&mut job).await else { return };
         self.board.clear(job.at);
         counter!("edgefeed_sink_rows_total", "table" => job.table.name()).increment(job.sealed.rows);
-        let mut done = Done { at: job.at, turn: job.turn, range: job.sealed.range, crowded };
+        let mut done = Done { at: job.at, range: job.sealed.range, crowded };
         // Nobody takes it any more when the sink has stopped: the next owner sends the range again.
         while let Err(TrySendError::Full(back)) = self.done.try_send(done) {
             tokio::time::sleep(DONE_LOOK).await;
@@ -100,6 +97,9 @@ impl Writer {
                 Ok(Err(error)) => error.to_string(),
                 Err(error) => error.to_string(),
             };
+            if job.is_dropped() {
+                return false;
+            }
             self.board.stall(job.at, job.table, "dead_letter_topic", &error);
             if !self.pause(job, retry.wait()).await {
                 return false;
@@ -162,6 +162,9 @@ impl Writer {
                 }
                 Err(error) => error,
             };
+            if job.is_dropped() {
+                return None;
+            }
             counter!("edgefeed_sink_retries_total").increment(1);
             crowded |= error.wants_larger_inserts();
             let wait = match retry.after(error.class(), Instant::now()) {

@@ -112,6 +112,9 @@ async fn a_group_that_lost_its_offsets_refuses_to_guess_and_resumes_exactly_from
     assert_eq!(stage.center.number("SELECT toString(count()) FROM DB.events").await, held, "nothing is inserted");
     let (_, status) = member.node.verb(&["sink", "status", "--output", "json"]);
     assert!(status.contains("no_commit"), "sink status tells: {status}");
+    let lag = member.node.metric("edgefeed_sink_lag_seconds").await;
+    let of_events = lag.iter().find(|(labels, _)| labels.contains("events")).map(|(_, seconds)| *seconds);
+    assert!(of_events.is_some_and(|seconds| seconds > 1.0), "what stands still grows older: {lag:?}");
 
     member.node.must(&["sink", "resume", "--from", "center"]);
     stage.drained(&writer.ends()).await;

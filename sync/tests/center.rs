@@ -14,3 +14,5 @@ mod migrate;
 mod preflight;
 #[path = "center/server.rs"]
 mod server;
+#[path = "center/truncate.rs"]
+mod truncate;

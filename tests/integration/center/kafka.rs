@@ -1,14 +1,13 @@
 //! A Kafka of its own topics: written to by a log's author, and asked what the sink's group has committed.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
 use edgefeed_sync::Producer;
 
 use super::log::{Entry, Source};
+use crate::crash::group::{ask, text};
 
 const OFFSET_FETCH: (i16, i16) = (9, 1);
 const DELIVERED_WITHIN: Duration = Duration::from_secs(60);
@@ -112,7 +111,7 @@ impl Topics {
     /// What a group has committed, by topic and partition; nothing where it has not, or while its coordinator is
     /// not to be reached.
     pub(crate) fn committed(&self, group: &str) -> BTreeMap<(Source, u32), Committed> {
-        let answer = ask_broker(&self.broker, OFFSET_FETCH, &self.offset_fetch(group));
+        let answer = ask(&self.broker, OFFSET_FETCH, &self.offset_fetch(group));
         let mut fields = Fields(&answer[4..]);
         let mut found = BTreeMap::new();
         for _ in 0..fields.i32() {
@@ -149,28 +148,6 @@ impl Drop for Topics {
             self.ask(&[&["delete"], &*names.iter().map(String::as_str).collect::<Vec<_>>()].concat());
         }
     }
-}
-
-/// One question in Kafka's own protocol; the answer without its size.
-fn ask_broker(broker: &str, (api, version): (i16, i16), body: &[u8]) -> Vec<u8> {
-    let mut request = [api.to_be_bytes(), version.to_be_bytes()].concat();
-    request.extend(7_i32.to_be_bytes());
-    request.extend(text("edgefeed-test"));
-    request.extend(body);
-    let mut stream = TcpStream::connect(broker).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    stream.write_all(&i32::try_from(request.len()).unwrap().to_be_bytes()).unwrap();
-    stream.write_all(&request).unwrap();
-    let mut size = [0; 4];
-    stream.read_exact(&mut size).unwrap();
-    let mut answer = vec![0; usize::try_from(i32::from_be_bytes(size)).unwrap()];
-    stream.read_exact(&mut answer).unwrap();
-    answer
-}
-
-/// A string of the protocol.
-fn text(text: &str) -> Vec<u8> {
-    [&i16::try_from(text.len()).unwrap().to_be_bytes(), text.as_bytes()].concat()
 }
 
 /// The fields of an answer, one after the other.

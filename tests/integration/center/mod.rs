@@ -2,6 +2,7 @@
 //! alone: the real binary, a real Kafka, the real ClickHouse engine, and a fold of the log that knows nothing of edgefeed.
 #![allow(clippy::print_stdout, reason = "what was done is for whoever asks the harness to show it")]
 
+mod breaker;
 mod catch_up;
 mod clickhouse;
 mod clusters;

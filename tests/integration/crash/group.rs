@@ -48,13 +48,14 @@ fn tail_error(answer: &[u8]) -> i16 {
     i16::from_be_bytes(field(answer, answer.len() - 2))
 }
 
-fn ask(broker: &str, (api, version): (i16, i16), body: &[u8]) -> Vec<u8> {
+/// One question in Kafka's own protocol; the answer without its size.
+pub(crate) fn ask(broker: &str, (api, version): (i16, i16), body: &[u8]) -> Vec<u8> {
     let mut request = [api.to_be_bytes(), version.to_be_bytes()].concat();
     request.extend(7_i32.to_be_bytes());
     request.extend(text("edgefeed-test"));
     request.extend(body);
     let mut stream = TcpStream::connect(broker).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     stream.write_all(&i32::try_from(request.len()).unwrap().to_be_bytes()).unwrap();
     stream.write_all(&request).unwrap();
     let mut size = [0; 4];
@@ -65,7 +66,7 @@ fn ask(broker: &str, (api, version): (i16, i16), body: &[u8]) -> Vec<u8> {
 }
 
 /// A string of the protocol.
-fn text(text: &str) -> Vec<u8> {
+pub(crate) fn text(text: &str) -> Vec<u8> {
     [&i16::try_from(text.len()).unwrap().to_be_bytes(), text.as_bytes()].concat()
 }
 

@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::status::Status;
 
 /// How long the sink may take to stop: the insert under way, and its goodbye to a group whose broker may be away.
-const STOP_PATIENCE: Duration = Duration::from_secs(30);
+const STOP_PATIENCE: Duration = Duration::from_secs(20);
 
 /// The center and the breaker around it, where one is configured.
 #[derive(Clone, Debug)]

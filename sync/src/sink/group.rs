@@ -1,21 +1,21 @@
 //! This node's seat in the shared consumer group: which partitions are its own, and the group's commits.
 //!
 //! Every call that waits for a broker has a deadline. The eager protocol and one thread make the fence simple: a commit
-//! is waited for, so none is on its way when partitions change hands.
+//! is waited for (`committer`), so none is on its way when partitions change hands.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use edgefeed_storage::model::TopicPartition;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 
-use super::commit::Mark;
+use super::committer::{Committed, Committer, Entry};
 use crate::client;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -77,20 +77,11 @@ impl ConsumerContext for Context {
     }
 }
 
-/// What became of a commit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Committed {
-    /// The group has it.
-    Yes,
-    /// The partition belongs to somebody else by now: drop what was done for it.
-    Fenced,
-    /// Nobody knows; the same commit again is harmless.
-    Unknown,
-}
-
 /// A consumer in the group.
 pub(crate) struct Seat {
-    pub(crate) consumer: BaseConsumer<Context>,
+    // Let go before the committer, whose end then is the end of the consumer.
+    pub(crate) consumer: Arc<BaseConsumer<Context>>,
+    committer: Committer,
     names: Names,
 }
 
@@ -107,7 +98,9 @@ impl Seat {
             settings.create_with_context(context).map_err(Error::kafka("creating the sink's consumer"))?;
         let topics: Vec<&str> = names.all().iter().map(|(_, name)| name.as_str()).collect();
         consumer.subscribe(&topics).map_err(Error::kafka("joining the sink's group"))?;
-        Ok(Self { consumer, names: names.clone() })
+        let consumer = Arc::new(consumer);
+        let committer = Committer::start(Arc::clone(&consumer), names.clone())?;
+        Ok(Self { consumer, committer, names: names.clone() })
     }
 
     /// What happened to this node's share since the last call.
@@ -161,34 +154,9 @@ impl Seat {
         done.map_err(Error::kafka("pausing the sink's partitions"))
     }
 
-    /// Commits offsets with their marks and waits for the answer.
-    pub(crate) fn commit(&self, commits: &[(TopicPartition, i64, Mark)]) -> BTreeMap<TopicPartition, Committed> {
-        if self.consumer.assignment_lost() {
-            return all(commits, Committed::Fenced);
-        }
-        let Ok(list) = self.list(commits) else { return all(commits, Committed::Unknown) };
-        let whole = self.consumer.commit(&list, CommitMode::Sync);
-        if let Err(error) = whole {
-            tracing::debug!("committing to the sink's group: {error}");
-            return all(commits, fate(&error));
-        }
-        // The library calls the whole well when any of it was: each partition has an answer of its own.
-        let answers = list.elements().into_iter().filter_map(|element| {
-            let at = self.names.partition(element.topic(), element.partition())?;
-            Some((at, element.error().err().map_or(Committed::Yes, |error| fate(&error))))
-        });
-        answers.collect()
-    }
-
-    fn list(&self, commits: &[(TopicPartition, i64, Mark)]) -> Result<TopicPartitionList> {
-        let mut list = TopicPartitionList::with_capacity(commits.len());
-        for (at, offset, mark) in commits {
-            let (Some(name), Ok(number)) = (self.names.name(at.topic), i32::try_from(at.partition)) else { continue };
-            let mut element = list.add_partition(name, number);
-            element.set_offset(Offset::Offset(*offset)).map_err(Error::kafka("naming partitions"))?;
-            element.set_metadata(mark.to_string());
-        }
-        Ok(list)
+    /// Commits offsets with their marks and waits for the answer; once `stopped`, not for long.
+    pub(crate) fn commit(&self, commits: &[Entry], stopped: impl Fn() -> bool) -> BTreeMap<TopicPartition, Committed> {
+        self.committer.commit(commits, stopped)
     }
 }
 
@@ -223,23 +191,6 @@ fn settings(kafka: &Config, sink: &super::Config) -> rdkafka::ClientConfig {
         .set("fetch.queue.backoff.ms", "10")
         .set("statistics.interval.ms", STATISTICS_MS);
     settings
-}
-
-fn all(commits: &[(TopicPartition, i64, Mark)], fate: Committed) -> BTreeMap<TopicPartition, Committed> {
-    commits.iter().map(|(at, _, _)| (*at, fate)).collect()
-}
-
-/// What an error says of a commit.
-fn fate(error: &KafkaError) -> Committed {
-    use RDKafkaErrorCode::{
-        AssignmentLost, FencedInstanceId, IllegalGeneration, NoOffset, RebalanceInProgress, UnknownMemberId,
-    };
-    match error.rdkafka_error_code() {
-        Some(
-            AssignmentLost | FencedInstanceId | IllegalGeneration | NoOffset | RebalanceInProgress | UnknownMemberId,
-        ) => Committed::Fenced,
-        _ => Committed::Unknown,
-    }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -9,6 +9,7 @@ mod bad;
 mod begin;
 mod board;
 mod commit;
+mod committer;
 mod config;
 mod gather;
 mod group;

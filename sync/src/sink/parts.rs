@@ -14,9 +14,10 @@ use tokio::runtime::Handle;
 use super::begin::{Known, Refused, begin};
 use super::board::Board;
 use super::commit::{Commit, Mark};
+use super::committer::Committed;
 use super::config::Config;
 use super::gather::Source;
-use super::group::{Committed, Seat};
+use super::group::Seat;
 use super::plan::plan;
 use super::share::{Flush, Share};
 use super::status::{PartitionStatus, Resume, ResumeError, Resumed, SinkStatus};
@@ -189,7 +190,7 @@ impl Parts {
         })?;
         let planned = plan(order.from, commit, latest, log)
             .map_err(|why| ResumeError::Order(format!("{topic}-{}: {why}", at.partition)))?;
-        match seat.commit(&[(at, planned.offset, planned.mark)]).get(&at) {
+        match seat.commit(&[(at, planned.offset, planned.mark)], || self.is_stopped()).get(&at) {
             Some(Committed::Yes) => Ok(Resumed {
                 topic: topic.to_owned(),
                 partition: at.partition,

@@ -14,8 +14,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message as _};
 
 use super::begin::Refused;
+use super::committer::Committed;
 use super::gather::{Limit, Raw};
-use super::group::{Change, Committed, Seat};
+use super::group::{Change, Seat};
 use super::parts::{Begun, Behind, Parts};
 use super::share::Share;
 use super::status::{Resume, ResumeError, Resumed};
@@ -257,7 +258,7 @@ impl<'a> Run<'a> {
         if commits.is_empty() || Instant::now() < self.next_commit {
             return;
         }
-        for (at, fate) in self.seat.commit(&commits) {
+        for (at, fate) in self.seat.commit(&commits, || self.parts.is_stopped()) {
             match fate {
                 Committed::Yes => {
                     if let Some(share) = self.shares.get_mut(&at) {
@@ -336,7 +337,7 @@ impl<'a> Run<'a> {
             self.take_done();
             let commits: Vec<_> = self.shares.values().filter_map(Share::to_acknowledge).collect();
             if !commits.is_empty() {
-                let fates = self.seat.commit(&commits);
+                let fates = self.seat.commit(&commits, || self.parts.is_stopped());
                 if fates.values().any(|fate| *fate != Committed::Yes) {
                     // Whoever owns the partitions next sends the ranges again: no reason to wait for brokers.
                     break;

@@ -3,7 +3,7 @@
 //! All numbers are big-endian, so that bytes order as numbers do. `id` is 16 bytes (`uuid`) or 8 (`u64`), one width a
 //! store. `~x` is the complement of x: what is newest comes first. Names and codes are on disk: they never change.
 
-use crate::model::{Day, Hour, Id, IdKind, TimestampMs, Topic, TopicPartition};
+use crate::model::{Day, Hour, Id, IdKind, RowKey, TimestampMs, Topic, TopicPartition};
 
 /// A column family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -172,6 +172,17 @@ impl Keys {
     /// Two ids: `Follows`, `Followers`, `Blocks`, `BlockedBy`, `Hides`, `Viewed`, `Likes`.
     pub fn two(self, first: Id, second: Id) -> Key {
         self.one(first).id(self.0, second)
+    }
+
+    /// `Follows`, `Likes`, `Blocks`, `Users`: where a row whose key says everything stands; `None` for other rows.
+    pub fn link(self, row: RowKey) -> Option<(Family, Key)> {
+        Some(match row {
+            RowKey::Follow(follower, following) => (Family::Follows, self.two(follower, following)),
+            RowKey::Like(user, post) => (Family::Likes, self.two(user, post)),
+            RowKey::Block(blocker, blocked) => (Family::Blocks, self.two(blocker, blocked)),
+            RowKey::User(id) => (Family::Users, self.one(id)),
+            RowKey::Post(_) | RowKey::Comment(_) => return None,
+        })
     }
 
     /// `AuthorPosts`: newest first, ties by id, highest first.

@@ -29,6 +29,8 @@ mod options;
 mod outward;
 mod position;
 pub mod retention;
+#[doc(hidden)]
+pub mod spoil;
 mod stats;
 mod store;
 mod value;
@@ -36,6 +38,7 @@ mod view;
 mod viewer;
 mod wal;
 
+pub use apply::Mend;
 pub use config::Config;
 pub use contact::Contact;
 pub use counters::{Partial, RowCounts};

@@ -6,10 +6,10 @@ use serde::de::DeserializeOwned;
 
 use crate::error::Result;
 use crate::key::{self, Family};
-use crate::model::{Id, TopicPartition};
+use crate::model::{Id, RowKey, TopicPartition};
 use crate::position::Position;
 use crate::store::Store;
-use crate::value::{self, CommentRow, PostRow};
+use crate::value::{self, CommentRow, LinkRow, PostRow};
 
 impl Store {
     /// How far one partition has been applied; `None` for one never met.
@@ -43,6 +43,13 @@ impl Store {
     /// A row of `comments` as held, live or removed.
     pub fn comment_row(&self, id: Id) -> Result<Option<CommentRow>> {
         self.row(Family::Comments, id)
+    }
+
+    /// A row whose key says everything as held, live or removed; `None` also for keys of `posts` and `comments`.
+    pub fn link_row(&self, key: RowKey) -> Result<Option<LinkRow>> {
+        let Some((family, key)) = self.keys.link(key) else { return Ok(None) };
+        let bytes = self.engine.get(family, &key)?;
+        bytes.map(|bytes| value::decode(family, &bytes)).transpose()
     }
 
     fn row<T: DeserializeOwned>(&self, family: Family, id: Id) -> Result<Option<T>> {

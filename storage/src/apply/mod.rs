@@ -5,6 +5,7 @@
 
 mod dead;
 mod events;
+mod mend;
 mod pending;
 mod rows;
 mod truncate;
@@ -24,6 +25,8 @@ use crate::position::{Applied, Position};
 use crate::store::{OpenOptions, Store};
 use crate::value::{self, Begin, VersionMark};
 use pending::Pending;
+
+pub use mend::Mend;
 
 /// How far a record's clock may run ahead of the node's before it is ignored as a clock.
 pub(crate) const CLOCK_SLACK_MS: i64 = 5 * 60_000;

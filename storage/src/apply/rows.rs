@@ -115,7 +115,7 @@ impl Writer {
         }
     }
 
-    fn put_post(&self, id: Id, held: Option<PostRow>, row: PostRow, pending: &mut Pending) -> Fold {
+    pub(super) fn put_post(&self, id: Id, held: Option<PostRow>, row: PostRow, pending: &mut Pending) -> Fold {
         if held.is_some_and(|held| held.version >= row.version) {
             return Fold::Stale;
         }
@@ -135,28 +135,30 @@ impl Writer {
 
     /// A row that is only there or not there.
     fn link(&self, engine: &Engine, row: RowKey, cdc: &Cdc, live: bool, pending: &mut Pending) -> Result<Fold> {
-        let Some((family, key)) = self.link_key(row) else { return Ok(Fold::Stale) };
+        let Some((family, key)) = self.keys.link(row) else { return Ok(Fold::Stale) };
         let held = self.held_link(engine, family, key, pending)?;
         let version = cdc.version.packed();
         if held.is_some_and(|held| held.version >= version) {
             return Ok(Fold::Stale);
         }
-        let was_live = held.is_some_and(|held| held.removed.is_none());
-        pending.links.insert((family, key), LinkRow { version, removed: (!live).then_some(cdc.commit_time) });
-        if was_live != live {
-            self.link_turned(row, live, pending);
-        }
+        let state = LinkRow { version, removed: (!live).then_some(cdc.commit_time) };
+        self.put_link(row, (family, key), held, state, pending);
         Ok(Fold::Applied)
     }
 
-    fn link_key(&self, row: RowKey) -> Option<(Family, Key)> {
-        Some(match row {
-            RowKey::Follow(follower, following) => (Family::Follows, self.keys.two(follower, following)),
-            RowKey::Like(user, post) => (Family::Likes, self.keys.two(user, post)),
-            RowKey::Block(blocker, blocked) => (Family::Blocks, self.keys.two(blocker, blocked)),
-            RowKey::User(id) => (Family::Users, self.keys.one(id)),
-            RowKey::Post(_) | RowKey::Comment(_) => return None,
-        })
+    pub(super) fn put_link(
+        &self,
+        row: RowKey,
+        at: (Family, Key),
+        held: Option<LinkRow>,
+        state: LinkRow,
+        pending: &mut Pending,
+    ) {
+        let was_live = held.is_some_and(|held| held.removed.is_none());
+        pending.links.insert(at, state);
+        if was_live != state.removed.is_none() {
+            self.link_turned(row, !was_live, pending);
+        }
     }
 
     /// A link came or went: its index, the counts and the readers it concerns.
@@ -176,14 +178,20 @@ impl Writer {
         }
     }
 
-    fn held_link(&self, engine: &Engine, family: Family, key: Key, pending: &Pending) -> Result<Option<LinkRow>> {
+    pub(super) fn held_link(
+        &self,
+        engine: &Engine,
+        family: Family,
+        key: Key,
+        pending: &Pending,
+    ) -> Result<Option<LinkRow>> {
         if let Some(row) = pending.links.get(&(family, key)) {
             return Ok(Some(*row));
         }
         engine.get(family, &key)?.map(|bytes| value::decode(family, &bytes)).transpose()
     }
 
-    fn post(&self, engine: &Engine, id: Id, pending: &Pending) -> Result<Option<PostRow>> {
+    pub(super) fn post(&self, engine: &Engine, id: Id, pending: &Pending) -> Result<Option<PostRow>> {
         if let Some(row) = pending.posts.get(&id) {
             return Ok(Some(*row));
         }
@@ -191,7 +199,7 @@ impl Writer {
         bytes.map(|bytes| value::decode(Family::Posts, &bytes)).transpose()
     }
 
-    fn comment(&self, engine: &Engine, id: Id, pending: &Pending) -> Result<Option<CommentRow>> {
+    pub(super) fn comment(&self, engine: &Engine, id: Id, pending: &Pending) -> Result<Option<CommentRow>> {
         if let Some(row) = pending.comments.get(&id) {
             return Ok(Some(*row));
         }
@@ -200,7 +208,7 @@ impl Writer {
     }
 }
 
-fn put_comment(id: Id, held: Option<CommentRow>, row: CommentRow, pending: &mut Pending) -> Fold {
+pub(super) fn put_comment(id: Id, held: Option<CommentRow>, row: CommentRow, pending: &mut Pending) -> Fold {
     if held.is_some_and(|held| held.version >= row.version) {
         return Fold::Stale;
     }

@@ -117,7 +117,7 @@ pub enum Row {
 }
 
 /// The primary key of one row: all that a delete may be believed about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RowKey {
     /// `posts.id`.
     Post(Id),

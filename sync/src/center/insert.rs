@@ -51,9 +51,19 @@ impl Center {
         if rows.is_empty() {
             return Ok(());
         }
+        self.send(statement(table.name(), table), rows, token).await
+    }
+
+    /// Inserts rows of a table into another one of the same columns, without a name for what is sent: sent again, they
+    /// stand there twice.
+    pub(super) async fn insert_as(&self, name: &str, table: Table, rows: &Encoded) -> Result<()> {
+        self.send(statement(name, table), rows, &uuid::Uuid::new_v4().to_string()).await
+    }
+
+    async fn send(&self, statement: String, rows: &Encoded, token: &str) -> Result<()> {
         let deadline = Instant::now() + self.insert_timeout();
         let packed = pack(rows.body.clone()).await?;
-        let mut insert = self.client().insert_formatted_with(statement(table));
+        let mut insert = self.client().insert_formatted_with(statement);
         for (name, value) in settings::insert(self.cluster(), self.insert_timeout()) {
             insert = insert.with_setting(name, value);
         }
@@ -74,9 +84,9 @@ impl Center {
     }
 }
 
-fn statement(table: Table) -> String {
+fn statement(name: &str, table: Table) -> String {
     // Names from a fixed list, every one a plain word.
-    format!("INSERT INTO {} ({}) FORMAT RowBinary", table.name(), table.columns().join(", "))
+    format!("INSERT INTO {name} ({}) FORMAT RowBinary", table.columns().join(", "))
 }
 
 /// Compresses, the same bytes every time, off the threads that answer readers: 16 MiB take tens of milliseconds.

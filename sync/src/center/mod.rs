@@ -4,6 +4,7 @@
 //! `codes` what an answer means for the sender. `migrate` makes the tables, from the files of `sql/clickhouse/schema`, and
 //! `preflight` refuses those that would not do.
 
+pub(crate) mod audit;
 mod client;
 mod codes;
 mod config;
@@ -21,6 +22,7 @@ mod shape;
 mod tables;
 mod truncate;
 
+pub use audit::View;
 pub use client::Center;
 pub use codes::{AUTH, PREFLIGHT, SCHEMA, known_codes};
 pub use config::Config;

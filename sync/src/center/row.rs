@@ -158,7 +158,12 @@ fn id(out: &mut Vec<u8>, ids: IdKind, value: Id) {
 }
 
 fn time(out: &mut Vec<u8>, value: TimestampMs) {
-    out.extend_from_slice(&value.clamp(0, LATEST_MS).to_le_bytes());
+    out.extend_from_slice(&sent_time(value).to_le_bytes());
+}
+
+/// A time as it is sent: within what every column of it can hold.
+pub(crate) fn sent_time(value: TimestampMs) -> TimestampMs {
+    value.clamp(0, LATEST_MS)
 }
 
 fn nullable<T>(out: &mut Vec<u8>, value: Option<T>, put: impl Fn(&mut Vec<u8>, T)) {
@@ -180,7 +185,7 @@ fn text(out: &mut Vec<u8>, value: &str) {
 }
 
 /// The word the views count by: the one that records carry.
-const fn action(action: Action) -> &'static str {
+pub(super) const fn action(action: Action) -> &'static str {
     match action {
         Action::View => "view",
         Action::Impression => "impression",

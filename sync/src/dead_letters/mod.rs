@@ -5,7 +5,7 @@
 
 mod create;
 mod order;
-mod reader;
+pub(crate) mod reader;
 mod replay;
 mod topic;
 

@@ -36,14 +36,14 @@ impl Part {
 }
 
 /// Reads dead letters.
-pub(super) struct Reader {
+pub(crate) struct Reader {
     client: Client,
     topic: String,
     timeout: Duration,
 }
 
 impl Reader {
-    pub(super) fn connect(config: &Config, topic: &str) -> Result<Self> {
+    pub(crate) fn connect(config: &Config, topic: &str) -> Result<Self> {
         Ok(Self {
             client: client::outsider(config, &format!("{}-dead-letters", config.client_id))?,
             topic: topic.to_owned(),
@@ -94,7 +94,7 @@ impl Reader {
     }
 
     /// Visits the records of a partition until `visit` returns false.
-    pub(super) fn read(
+    pub(crate) fn read(
         &self,
         partition: i32,
         log: Extent,

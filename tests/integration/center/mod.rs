@@ -24,4 +24,5 @@ mod sleeper;
 mod stage;
 mod stall;
 mod token;
+mod verify;
 mod writer;

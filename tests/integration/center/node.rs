@@ -83,14 +83,14 @@ impl Node {
         Self { settings, dir, http: free_port(), admin: free_port(), child: None, client }
     }
 
-    fn config(&self) -> PathBuf {
+    pub(crate) fn config_file(&self) -> PathBuf {
         self.dir.path().join("edgefeed.toml")
     }
 
     fn command(&self) -> Command {
         let store = self.dir.path().join("store");
         let text = self.settings.toml(&store.display().to_string(), self.http, self.admin);
-        std::fs::write(self.config(), text).unwrap();
+        std::fs::write(self.config_file(), text).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_edgefeed"));
         // Nothing but the file decides.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("EDGEFEED__")) {
@@ -105,7 +105,7 @@ impl Node {
         assert!(self.child.is_none(), "it runs already");
         let mut command = self.command();
         let log = File::options().create(true).append(true).open(self.log_file()).unwrap();
-        let child = command.arg("serve").arg("--config").arg(self.config()).stdout(Stdio::null()).stderr(log);
+        let child = command.arg("serve").arg("--config").arg(self.config_file()).stdout(Stdio::null()).stderr(log);
         self.child = Some(child.spawn().unwrap());
     }
 
@@ -225,7 +225,7 @@ impl Node {
 
     /// Another verb of the binary with this node's configuration: whether it was well, and what it printed.
     pub(crate) fn verb(&self, words: &[&str]) -> (bool, String) {
-        let done = self.command().args(words).arg("--config").arg(self.config()).output().unwrap();
+        let done = self.command().args(words).arg("--config").arg(self.config_file()).output().unwrap();
         let text = [done.stdout, done.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
         (done.status.success(), text)
     }

@@ -13,7 +13,8 @@ use crate::center::row::{self, CdcRow, EventRow, Origin};
 use crate::decode::Aside;
 use crate::error::Result;
 use body::Body;
-use values::{Held, held, values};
+pub(crate) use values::whole_values;
+use values::{held, values};
 
 /// What a gathered entry weighs beside its row, in bytes.
 const ENTRY_BYTES: usize = 96;
@@ -149,7 +150,7 @@ impl Gathered {
                     spare = raw.weight();
                     Kind::Open(Box::new((cdc, aside, raw)))
                 }
-                _ => match values(&cdc, &aside, &Held::default()) {
+                _ => match whole_values(&cdc, &aside) {
                     Some(row) => {
                         self.row(source, (offset, time), cdc.version.packed(), row);
                         Kind::Row

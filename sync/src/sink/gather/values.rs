@@ -65,6 +65,11 @@ pub(super) fn values(cdc: &Cdc, aside: &Aside, held: &Held) -> Option<(CdcRow, b
     })
 }
 
+/// The same of a record that left nothing out; what it did leave out is unknown here.
+pub(crate) fn whole_values(cdc: &Cdc, aside: &Aside) -> Option<(CdcRow, bool)> {
+    values(cdc, aside, &Held::default())
+}
+
 /// A row of which only the key is known.
 fn gone(key: RowKey) -> Option<CdcRow> {
     let (none, created_at) = (Id(0), 0);

@@ -24,6 +24,7 @@ pub mod migrate;
 pub mod node;
 pub mod problem;
 pub mod ranking;
+pub mod rate_limit;
 pub mod secret;
 pub mod status;
 pub mod trending;

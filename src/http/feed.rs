@@ -38,7 +38,7 @@ pub(super) async fn page(services: Services, call: Call) -> Result<Response, Err
 
 /// The page as an answer, and the source that gave it.
 async fn answer(services: &Services, call: Call) -> Result<(&'static str, Response), Error> {
-    let caller = services.auth.authenticate(&call.headers)?;
+    let caller = services.door.admit(&call.headers).await?;
     let request = request(&Query::parse(&call.query)?, caller, services.ids)?;
     let page = (services.page)(request, now_ms()).await?;
     Ok((page.served_from.name(), respond(&page)?))

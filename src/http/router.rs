@@ -6,9 +6,9 @@ use std::sync::Arc;
 use edgefeed_storage::model::IdKind;
 use warp::path;
 
+use super::door::Door;
 use super::feed;
 use super::resource::{Routes, Takes, listener, resource};
-use crate::auth::Auth;
 use crate::feed::page::{FeedError, FeedPage, FeedRequest};
 
 /// A page in the making. It blocks no thread; it is dropped when the reader goes away.
@@ -19,8 +19,8 @@ pub type PageFn = Arc<dyn Fn(FeedRequest, i64) -> PageFuture + Send + Sync>;
 /// What the handlers stand on.
 #[derive(Clone)]
 pub struct Services {
-    /// Decides who asks.
-    pub auth: Arc<Auth>,
+    /// Who may come in.
+    pub door: Arc<Door>,
     /// Which kind of ids the deployment uses.
     pub ids: IdKind,
     /// Makes feeds.

@@ -27,7 +27,7 @@ use crate::dead_letters::DeadLetters;
 use crate::failure::Failure;
 use crate::fallback::Fallback;
 use crate::feed::{Answers, Feed};
-use crate::http::{self, Drained, Services};
+use crate::http::{self, Door, Drained, Edge, Renewable, Services};
 use crate::status::Status;
 use crate::trending::TrendingPosts;
 use jobs::Jobs;
@@ -49,6 +49,8 @@ pub struct Node {
     pub answers: Arc<Answers>,
     /// What it tells about itself.
     pub status: Arc<Status>,
+    /// What reads its keys and certificates anew when an operator says so.
+    pub renewable: Renewable,
     /// Where readers ask.
     pub http: SocketAddr,
     /// Where operators ask.
@@ -67,6 +69,7 @@ impl Node {
         let public = bind(config.http.listen, "http.listen").await?;
         let operators = bind(config.admin.listen, "admin.listen").await?;
         let (http, admin) = (address(&public)?, address(&operators)?);
+        let (renewable, public_edge) = front(&config)?;
         let store = open(&config).await?;
         let materializer = Materializer::start(&config.kafka, Arc::clone(&store), Arc::new(now_ms))
             .map_err(|error| Failure::failed(error.to_string()))?;
@@ -95,7 +98,7 @@ impl Node {
         tell_rungs(&status, &answers, &breakers);
         let sink = outward::sink(&config, outside.as_ref(), &store, &lag, &status)?;
         let routes = http::routes(&Services {
-            auth: Arc::new(Auth::new(&config.auth, config.node.ids)),
+            door: Arc::clone(&renewable.door),
             ids: config.node.ids,
             page: {
                 let answers = Arc::clone(&answers);
@@ -108,13 +111,26 @@ impl Node {
             sink: SinkDoor::of(&config, sink.as_ref()),
         };
         let admin_routes = admin::routes(Arc::clone(&status), recorder, Guard::new(&config.admin.token), parts);
-        let limits = config.limits.clone();
         let servers = vec![
-            tokio::spawn(http::serve(public, routes, limits.clone(), drain(&status))),
-            tokio::spawn(http::serve(operators, admin_routes, limits.for_admin(), drain(&status))),
+            tokio::spawn(http::serve(public, routes, public_edge, drain(&status))),
+            tokio::spawn(http::serve(operators, admin_routes, Edge::admin(&config.limits, None), drain(&status))),
         ];
         status.set_started();
-        Ok(Self { store, lag, feed, answers, affinity, status, http, admin, sink, materializer, jobs, servers })
+        Ok(Self {
+            store,
+            lag,
+            feed,
+            answers,
+            affinity,
+            status,
+            renewable,
+            http,
+            admin,
+            sink,
+            materializer,
+            jobs,
+            servers,
+        })
     }
 
     /// Drains and stops: `/readyz` turns, requests in flight finish or are cut at the deadline, what was applied is
@@ -181,6 +197,16 @@ async fn bind(listen: SocketAddr, key: &str) -> Result<TcpListener, Failure> {
 
 fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
     listener.local_addr().map_err(|error| Failure::failed(format!("a listener has no address: {error}")))
+}
+
+/// The way in and the edge of the public listener.
+fn front(config: &Config) -> Result<(Renewable, Edge), Failure> {
+    let unusable = |problem| Failure::config(&[problem]);
+    let auth = Auth::new(&config.auth, config.node.ids).map_err(unusable)?;
+    let tls = config.http.tls().map_err(unusable)?;
+    let edge = Edge::public(&config.http, &config.limits, tls.clone());
+    let door = Arc::new(Door::new(auth, &config.limits));
+    Ok((Renewable { door, tls: tls.into_iter().collect() }, edge))
 }
 
 async fn open(config: &Config) -> Result<Arc<Store>, Failure> {

@@ -1,6 +1,6 @@
 //! `GET /api/v1/feed` from outside.
 
-use std::future::ready;
+use std::future::{pending, ready};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -40,7 +40,13 @@ impl Edge {
         };
         let config = auth::Config { hs256_secret: SecretString::from(SECRET), ..auth::Config::default() };
         let door = Arc::new(Door::new(Auth::new(&config, IdKind::Uuid).unwrap(), &Config::default()));
-        let services = Services { door, ids: IdKind::Uuid, page: Arc::new(page) };
+        let services = Services {
+            door,
+            ids: IdKind::Uuid,
+            page: Arc::new(page),
+            trending: Arc::new(|_, _| Box::pin(pending())),
+            suggested: Arc::new(|_, _| Box::pin(pending())),
+        };
         Self { server: Server::start(Config::default(), routes(&services)).await, asked }
     }
 

@@ -8,12 +8,8 @@ mod cors;
 pub mod door;
 pub mod edge;
 pub mod error;
-<<<<<<< HEAD
-mod feed;
-mod headers;
-=======
 pub(crate) mod feed;
->>>>>>> main
+mod headers;
 mod io;
 pub mod limits;
 mod openapi;
@@ -27,13 +23,10 @@ pub mod resource;
 pub mod router;
 pub mod server;
 mod service;
-<<<<<<< HEAD
 mod shed;
-pub mod tls;
-=======
 mod suggested;
+pub mod tls;
 mod trending;
->>>>>>> main
 
 #[cfg(test)]
 mod tests;
@@ -42,12 +35,8 @@ pub use config::Config;
 pub use door::Door;
 pub use edge::Edge;
 pub use error::Error;
-<<<<<<< HEAD
 pub use renew::Renewable;
-pub use router::{PageFn, PageFuture, Services, routes};
-=======
 pub use router::{Answering, PageFn, PageFuture, Services, SuggestedFn, TrendingFn, routes};
->>>>>>> main
 pub use server::{Drained, serve};
 
 /// Says what the metrics of this module mean; call once after the recorder is installed.
@@ -70,13 +59,9 @@ pub fn describe_metrics() {
         Unit::Seconds,
         "Time in the node of a feed request, by the source that answered."
     );
-<<<<<<< HEAD
-=======
     describe_histogram!(
         "edgefeed_discover_duration_seconds",
         Unit::Seconds,
         "Time in the node of an answer about trending posts or suggested users."
     );
-    describe_counter!("edgefeed_auth_failures_total", "Requests whose credentials were not accepted, by reason.");
->>>>>>> main
 }

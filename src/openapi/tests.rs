@@ -8,9 +8,9 @@ use edgefeed_storage::model::IdKind;
 use serde_json::Value;
 
 use crate::auth::{self, Auth};
-use crate::http::{Door, Services, limits};
 use crate::http::resource::Takes;
 use crate::http::router::table;
+use crate::http::{Door, Services, limits};
 
 fn services(ids: IdKind) -> Services {
     Services {

@@ -7,16 +7,19 @@ use parking_lot::Mutex;
 
 use crate::rate_limit::{Asker, Peer};
 
+/// How many each address has.
+type Taken = Arc<Mutex<HashMap<Peer, usize>>>;
+
 /// Counts connections by address. It holds no more entries than there are connections.
 #[derive(Debug)]
 pub(super) struct Places {
     most: usize,
-    taken: Arc<Mutex<HashMap<Peer, usize>>>,
+    taken: Taken,
 }
 
 /// One connection's place; it is free again when this is dropped.
 #[derive(Debug)]
-pub(super) struct Place(Option<(Peer, Arc<Mutex<HashMap<Peer, usize>>>)>);
+pub(super) struct Place(Option<(Peer, Taken)>);
 
 impl Places {
     pub(super) fn new(most: usize) -> Self {

@@ -47,12 +47,16 @@ impl<K> std::fmt::Debug for Limiter<K> {
 impl<K: Hash + Eq + Send + Sync + 'static> Limiter<K> {
     /// So many a second, and so many at once after a rest; 0 a second: no limit. `by` is the label in metrics.
     pub fn new(by: &'static str, per_s: u32, burst: u32) -> Self {
+        Self::with_keys(by, per_s, burst, KEYS_MAX)
+    }
+
+    fn with_keys(by: &'static str, per_s: u32, burst: u32, keys_max: u64) -> Self {
         let limit = NonZeroU32::new(per_s).map(|per_s| Limit {
             quota: Quota::per_second(per_s).allow_burst(NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN)),
             clock: DefaultClock::default(),
             // The least recently seen goes first: a key that is new must count from its first request on.
             keys: Cache::builder()
-                .max_capacity(KEYS_MAX)
+                .max_capacity(keys_max)
                 .time_to_idle(IDLE)
                 .eviction_policy(EvictionPolicy::lru())
                 .build(),

@@ -31,14 +31,14 @@ impl Signer {
 
     /// A token with this `kid`, or none.
     pub(super) fn sign(&self, kid: Option<&str>, claims: &Value) -> String {
-        let der = self.pair.serialized_der();
+        let pem = self.pair.serialize_pem();
         let (jwa, key) = match self.algorithm {
-            Algorithm::RS256 => (Jwa::RS256, EncodingKey::from_rsa_der(der)),
-            Algorithm::ES256 => (Jwa::ES256, EncodingKey::from_ec_der(der)),
-            _ => (Jwa::EdDSA, EncodingKey::from_ed_der(der)),
+            Algorithm::RS256 => (Jwa::RS256, EncodingKey::from_rsa_pem(pem.as_bytes())),
+            Algorithm::ES256 => (Jwa::ES256, EncodingKey::from_ec_pem(pem.as_bytes())),
+            _ => (Jwa::EdDSA, EncodingKey::from_ed_pem(pem.as_bytes())),
         };
         let header = Header { kid: kid.map(str::to_owned), ..Header::new(jwa) };
-        encode(&header, claims, &key).unwrap()
+        encode(&header, claims, &key.unwrap()).unwrap()
     }
 
     /// The public key as a JWKS holds it.

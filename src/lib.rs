@@ -27,4 +27,5 @@ pub mod ranking;
 pub mod secret;
 pub mod status;
 pub mod trending;
+pub mod tuning;
 pub mod world;

@@ -102,7 +102,7 @@ fn put(numbers: &mut Map<String, Value>, over: &Map<String, Value>, at: &str, pr
             (Some(held @ Value::Number(_)), Value::Number(_)) => *held = value.clone(),
             (Some(_), _) => problems.push(format!("{at}.{key} is not a number; give one like [ranking] has")),
             (None, _) => {
-                problems.push(format!("{at}.{key} is no number of the ranking; see [ranking] for those there are"))
+                problems.push(format!("{at}.{key} is no number of the ranking; see [ranking] for those there are"));
             }
         }
     }

@@ -134,5 +134,5 @@ fn terms(view: &View<'_>, viewer: &Viewer, tuning: &Numbers, post: &Listed, now_
 
 fn affinity(config: &Config, viewer: &Viewer, author: AuthorNo) -> f64 {
     let sum = viewer.history.iter().find(|(other, _)| *other == author);
-    sum.map_or(0.0, |(_, sum)| score::affinity(score::interactions(config, sum)))
+    sum.map_or(0.0, |(_, sum)| score::affinity(score::interactions(&config.affinity, sum)))
 }

@@ -1,6 +1,6 @@
 //! `GET /api/v1/feed` from outside.
 
-use std::future::ready;
+use std::future::{pending, ready};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -39,8 +39,13 @@ impl Edge {
             Box::pin(ready(page))
         };
         let config = auth::Config { hs256_secret: SecretString::from(SECRET), ..auth::Config::default() };
-        let services =
-            Services { auth: Arc::new(Auth::new(&config, IdKind::Uuid)), ids: IdKind::Uuid, page: Arc::new(page) };
+        let services = Services {
+            auth: Arc::new(Auth::new(&config, IdKind::Uuid)),
+            ids: IdKind::Uuid,
+            page: Arc::new(page),
+            trending: Arc::new(|_, _| Box::pin(pending())),
+            suggested: Arc::new(|_, _| Box::pin(pending())),
+        };
         Self { server: Server::start(Config::default(), routes(&services)).await, asked }
     }
 

@@ -30,4 +30,5 @@ pub mod secret;
 pub mod status;
 pub mod suggest;
 pub mod trending;
+pub mod tuning;
 pub mod world;

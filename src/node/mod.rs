@@ -15,14 +15,14 @@ use edgefeed_sync::{Lag, Materializer};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
 use crate::admin::{self, Breakers, Guard, Parts, SinkDoor};
 use crate::affinity::{self, Affinity, Source};
 use crate::auth::Auth;
 use crate::clock::now_ms;
-use crate::config::Config;
+use crate::config::{Config, Inputs, Loaded};
 use crate::cursor;
 use crate::dead_letters::DeadLetters;
 use crate::failure::Failure;
@@ -31,6 +31,7 @@ use crate::feed::{Answers, Feed};
 use crate::http::{self, Door, Drained, Edge, Renewable, Services};
 use crate::status::Status;
 use crate::trending::TrendingPosts;
+use crate::tuning::{Origin, Reload, Tuning};
 use discover::Discover;
 use jobs::Jobs;
 use outward::Outside;
@@ -59,6 +60,7 @@ pub struct Node {
     pub admin: SocketAddr,
     sink: Option<Arc<Sink>>,
     affinity: Arc<Affinity>,
+    reload: Arc<Reload>,
     materializer: Materializer,
     jobs: Jobs,
     servers: Vec<JoinHandle<Drained>>,
@@ -68,6 +70,15 @@ impl Node {
     /// Starts every part. Readers are answered from the store as it stands as soon as this returns; `/readyz` follows
     /// with the first catch-up.
     pub async fn start(config: Config, recorder: PrometheusHandle) -> Result<Self, Failure> {
+        Self::start_from(config, None, recorder).await
+    }
+
+    /// The same of a configuration that can be read again while the node runs.
+    pub async fn start_from(
+        config: Config,
+        origin: Option<Origin>,
+        recorder: PrometheusHandle,
+    ) -> Result<Self, Failure> {
         let public = bind(config.http.listen, "http.listen").await?;
         let operators = bind(config.admin.listen, "admin.listen").await?;
         let (http, admin) = (address(&public)?, address(&operators)?);
@@ -77,10 +88,12 @@ impl Node {
             .map_err(|error| Failure::failed(error.to_string()))?;
         let lag = materializer.lag();
         let trending = Arc::new(TrendingPosts::default());
+        let tuning = Arc::new(Tuning::of(&config.ranking));
+        let reload = Arc::new(Reload::new(origin, Arc::clone(&tuning)));
         let outside = Outside::new(&config)?;
         let center = outside.as_ref().map(|outside| Arc::clone(&outside.breaker));
         let affinity = histories(&config, &store, &lag, outside.as_ref());
-        let feed = Feed::new(Arc::clone(&store), Arc::clone(&trending), Arc::clone(&lag), config.ranking.clone());
+        let feed = Feed::new(Arc::clone(&store), Arc::clone(&trending), Arc::clone(&lag), Arc::clone(&tuning));
         let feed = Arc::new(feed.with_histories(Arc::clone(&affinity)));
         let postgres = config.postgres.is_set().then(|| Breaker::new("postgres", &config.breaker));
         let breakers: Breakers = center.iter().chain(&postgres).cloned().collect();
@@ -99,7 +112,7 @@ impl Node {
         discover.keep(&mut jobs);
         let told = Arc::clone(&affinity);
         status.add_section("affinity", move || told.snapshot());
-        tell(&status, &store, &lag, &config, &jobs);
+        tell(&status, &store, &lag, &tuning, &config, &jobs);
         tell_rungs(&status, &answers, &breakers);
         let sink = outward::sink(&config, outside.as_ref(), &store, &lag, &status)?;
         let routes = http::routes(&Services {
@@ -116,6 +129,7 @@ impl Node {
             breakers,
             dead_letters: DeadLetters::new(Arc::clone(&store), config.kafka.topics.clone()),
             sink: SinkDoor::of(&config, sink.as_ref()),
+            reload: Arc::clone(&reload),
         };
         let admin_routes = admin::routes(Arc::clone(&status), recorder, Guard::new(&config.admin.token), parts);
         let servers = vec![
@@ -129,6 +143,7 @@ impl Node {
             feed,
             answers,
             affinity,
+            reload,
             status,
             renewable,
             http,
@@ -170,18 +185,34 @@ impl Node {
 }
 
 /// `edgefeed serve`: a node until it is told to stop.
-pub async fn run(config: Config) -> Result<(), Failure> {
+pub async fn run(inputs: Inputs, loaded: Loaded) -> Result<(), Failure> {
     let (recorder, _upkeep) = admin::install_metrics().map_err(|error| Failure::failed(error.to_string()))?;
     crate::metrics::describe();
     let stop = stop_signal()?;
-    let node = Node::start(config, recorder).await?;
+    let hangup = hangup()?;
+    let config = loaded.config.clone();
+    let node = Node::start_from(config, Some(Origin { inputs, loaded }), recorder).await?;
+    let reloads = tokio::spawn(reload_on(hangup, Arc::clone(&node.reload)));
     tracing::info!(http = %node.http, admin = %node.admin, "serving");
     tokio::select! {
         () = stop => {}
         () = node.status.draining() => {}
     }
     tracing::info!("draining");
+    reloads.abort();
     node.stop().await
+}
+
+fn hangup() -> Result<Signal, Failure> {
+    signal(SignalKind::hangup()).map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")))
+}
+
+/// Reads the configuration again at every SIGHUP. What comes of it is in the log.
+async fn reload_on(mut hangup: Signal, reload: Arc<Reload>) {
+    while hangup.recv().await.is_some() {
+        let reload = Arc::clone(&reload);
+        drop(tokio::task::spawn_blocking(move || reload.run()).await);
+    }
 }
 
 /// Completes at SIGTERM or SIGINT.
@@ -243,11 +274,13 @@ fn drain(status: &Arc<Status>) -> impl Future<Output = ()> + use<> {
 }
 
 /// Registers what the parts tell about themselves.
-fn tell(status: &Status, store: &Arc<Store>, lag: &Arc<Lag>, config: &Config, jobs: &Jobs) {
+fn tell(status: &Status, store: &Arc<Store>, lag: &Arc<Lag>, tuning: &Arc<Tuning>, config: &Config, jobs: &Jobs) {
     let (name, cluster, ids) = (config.node.display_name(), config.node.cluster.clone(), config.node.ids);
     let version = env!("CARGO_PKG_VERSION");
     let node = json!({ "name": name, "cluster": cluster, "ids": ids.name(), "version": version });
     status.add_section("node", move || node.clone());
+    let tuning = Arc::clone(tuning);
+    status.add_section("ranking", move || json!({ "weights_versions": tuning.sets().versions() }));
     let follow = Arc::clone(lag);
     status.add_section("ingest", move || follow.snapshot(now_ms()));
     let kept = Arc::clone(store);

@@ -10,6 +10,7 @@ use edgefeed_sync::sink::Sink;
 use edgefeed_sync::{Lag, Materializer};
 use parking_lot::Mutex;
 
+use super::discover::Discover;
 use super::jobs::Jobs;
 use super::outward::{self, Outside};
 use crate::affinity::{self, Affinity, Source};
@@ -21,6 +22,7 @@ use crate::fallback::Fallback;
 use crate::feed::{Answers, Feed};
 use crate::kept::Kept;
 use crate::trending::TrendingPosts;
+use crate::tuning::Tuning;
 
 /// How long following Kafka may take to stop: the batch being applied, and the library's own goodbye.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
@@ -29,6 +31,8 @@ const STOP_PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Grounds {
     pub(super) config: Config,
+    pub(super) tuning: Arc<Tuning>,
+    pub(super) keys: cursor::Keys,
     pub(super) outside: Option<Outside>,
     pub(super) fallback: Option<Arc<Fallback>>,
 }
@@ -46,6 +50,8 @@ pub struct Generation {
     pub answers: Arc<Answers>,
     /// Histories from the center.
     pub(super) affinity: Arc<Affinity>,
+    /// What readers discover beside their feed.
+    pub(super) discover: Discover,
     warm: Box<dyn Warm>,
     running: Mutex<Running>,
 }
@@ -77,20 +83,22 @@ impl Generation {
         let lag = materializer.lag();
         let trending = Arc::new(TrendingPosts::default());
         let affinity = histories(config, &store, &lag, grounds.outside.as_ref());
-        let feed = Feed::new(Arc::clone(&store), Arc::clone(&trending), Arc::clone(&lag), config.ranking.clone());
+        let feed = Feed::new(Arc::clone(&store), Arc::clone(&trending), Arc::clone(&lag), Arc::clone(&grounds.tuning));
         let feed = Arc::new(feed.with_histories(Arc::clone(&affinity)));
         let answers = Arc::new(Answers::new(
             Arc::clone(&feed),
             grounds.fallback.clone(),
             grounds.outside.as_ref().map(|outside| Arc::clone(&outside.breaker)),
             config.fallback.clone(),
-            cursor::Keys::new(&config.http.cursor_key, &config.http.cursor_key_previous),
+            grounds.keys.clone(),
         ));
+        let discover = Discover::new(&store, &lag, &trending, grounds.keys.clone());
         let mut jobs = Jobs::start(config, &store, &trending);
         jobs.renew_histories(&affinity);
+        discover.keep(&mut jobs);
         let warm = Box::new(jobs.warm());
         let running = Mutex::new(Running { materializer: Some(materializer), jobs: Some(jobs), sink: None });
-        Ok(Arc::new(Self { store, lag, feed, answers, affinity, warm, running }))
+        Ok(Arc::new(Self { store, lag, feed, answers, affinity, discover, warm, running }))
     }
 
     /// Starts this node's share of the sink, where it has the role.

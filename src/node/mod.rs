@@ -1,5 +1,6 @@
 //! The node: starts the parts in order, supervises them, stops them in reverse.
 
+mod discover;
 mod generation;
 mod jobs;
 mod outward;
@@ -12,18 +13,20 @@ use edgefeed_sync::breaker::Breaker;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
 use crate::admin::{self, Breakers, Guard, Parts, SinkDoor};
 use crate::auth::Auth;
 use crate::clock::now_ms;
-use crate::config::{Config, Role};
+use crate::config::{Config, Inputs, Loaded, Role};
+use crate::cursor;
 use crate::dead_letters::DeadLetters;
 use crate::failure::Failure;
 use crate::fallback::Fallback;
-use crate::http::{self, Drained, Services};
+use crate::http::{self, Door, Drained, Edge, Renewable, Services};
 use crate::status::Status;
+use crate::tuning::{Origin, Reload, Tuning};
 use generation::Grounds;
 use outward::Outside;
 
@@ -34,10 +37,13 @@ pub use generation::{Current, Generation};
 pub struct Node {
     /// What it tells about itself.
     pub status: Arc<Status>,
+    /// What reads its keys and certificates anew when an operator says so.
+    pub renewable: Renewable,
     /// Where readers ask.
     pub http: SocketAddr,
     /// Where operators ask.
     pub admin: SocketAddr,
+    reload: Arc<Reload>,
     current: Current,
     grounds: Arc<Grounds>,
     servers: Vec<JoinHandle<Drained>>,
@@ -47,44 +53,50 @@ impl Node {
     /// Starts every part. Readers are answered from the store as it stands as soon as this returns; `/readyz` follows
     /// with the first catch-up.
     pub async fn start(config: Config, recorder: PrometheusHandle) -> Result<Self, Failure> {
+        Self::start_from(config, None, recorder).await
+    }
+
+    /// The same of a configuration that can be read again while the node runs.
+    pub async fn start_from(
+        config: Config,
+        origin: Option<Origin>,
+        recorder: PrometheusHandle,
+    ) -> Result<Self, Failure> {
         let public = bind(config.http.listen, "http.listen").await?;
         let operators = bind(config.admin.listen, "admin.listen").await?;
         let (http, admin) = (address(&public)?, address(&operators)?);
+        let (renewable, public_edge) = front(&config)?;
         let store = open(&config).await?;
+        let tuning = Arc::new(Tuning::of(&config.ranking));
+        let reload = Arc::new(Reload::new(origin, Arc::clone(&tuning)));
         let outside = Outside::new(&config)?;
         let center = outside.as_ref().map(|outside| Arc::clone(&outside.breaker));
         let postgres = config.postgres.is_set().then(|| Breaker::new("postgres", &config.breaker));
         let breakers: Breakers = center.iter().chain(&postgres).cloned().collect();
         let fallback = fallback(&config, postgres)?;
-        let grounds = Arc::new(Grounds { config, outside, fallback });
+        let keys = cursor::Keys::new(&config.http.cursor_key, &config.http.cursor_key_previous);
+        let grounds = Arc::new(Grounds { config, tuning, keys, outside, fallback });
         let config = &grounds.config;
         let first = Generation::start(&grounds, store)?;
         first.start_sink(&grounds)?;
         let current = Current::new(first);
         let status = Arc::new(Status::default());
-        tell(&status, &current, config, &breakers);
-        let routes = http::routes(&Services {
-            auth: Arc::new(Auth::new(&config.auth, config.node.ids)),
-            ids: config.node.ids,
-            page: {
-                let current = current.clone();
-                Arc::new(move |request, now_ms| Box::pin(Arc::clone(&current.now().answers).page(request, now_ms)))
-            },
-        });
+        tell(&status, &current, &grounds, &breakers);
+        let routes = http::routes(&services(&current, &renewable, config));
         let own_sink = current.clone();
         let parts = Parts {
             breakers,
             dead_letters: DeadLetters::new(current.kept(), config.kafka.topics.clone()),
             sink: SinkDoor::of(config, move || own_sink.now().sink()),
+            reload: Arc::clone(&reload),
         };
         let admin_routes = admin::routes(Arc::clone(&status), recorder, Guard::new(&config.admin.token), parts);
-        let limits = config.limits.clone();
         let servers = vec![
-            tokio::spawn(http::serve(public, routes, limits.clone(), drain(&status))),
-            tokio::spawn(http::serve(operators, admin_routes, limits.for_admin(), drain(&status))),
+            tokio::spawn(http::serve(public, routes, public_edge, drain(&status))),
+            tokio::spawn(http::serve(operators, admin_routes, Edge::admin(&config.limits, None), drain(&status))),
         ];
         status.set_started();
-        Ok(Self { status, http, admin, current, grounds, servers })
+        Ok(Self { status, renewable, http, admin, reload, current, grounds, servers })
     }
 
     /// The store that serves now, and what stands on it.
@@ -108,19 +120,47 @@ impl Node {
     }
 }
 
+/// What readers are answered with: by the generation that serves when they ask.
+fn services(current: &Current, renewable: &Renewable, config: &Config) -> Services {
+    let (page, trending, suggested) = (current.clone(), current.clone(), current.clone());
+    Services {
+        door: Arc::clone(&renewable.door),
+        ids: config.node.ids,
+        page: Arc::new(move |request, now_ms| Box::pin(Arc::clone(&page.now().answers).page(request, now_ms))),
+        trending: Arc::new(move |request, now_ms| (trending.now().discover.trending)(request, now_ms)),
+        suggested: Arc::new(move |request, now_ms| (suggested.now().discover.suggested)(request, now_ms)),
+    }
+}
+
 /// `edgefeed serve`: a node until it is told to stop.
-pub async fn run(config: Config) -> Result<(), Failure> {
+pub async fn run(inputs: Inputs, loaded: Loaded) -> Result<(), Failure> {
     let (recorder, _upkeep) = admin::install_metrics().map_err(|error| Failure::failed(error.to_string()))?;
     crate::metrics::describe();
     let stop = stop_signal()?;
-    let node = Node::start(config, recorder).await?;
+    let hangup = hangup()?;
+    let config = loaded.config.clone();
+    let node = Node::start_from(config, Some(Origin { inputs, loaded }), recorder).await?;
+    let reloads = tokio::spawn(reload_on(hangup, Arc::clone(&node.reload)));
     tracing::info!(http = %node.http, admin = %node.admin, "serving");
     tokio::select! {
         () = stop => {}
         () = node.status.draining() => {}
     }
     tracing::info!("draining");
+    reloads.abort();
     node.stop().await
+}
+
+fn hangup() -> Result<Signal, Failure> {
+    signal(SignalKind::hangup()).map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")))
+}
+
+/// Reads the configuration again at every SIGHUP. What comes of it is in the log.
+async fn reload_on(mut hangup: Signal, reload: Arc<Reload>) {
+    while hangup.recv().await.is_some() {
+        let reload = Arc::clone(&reload);
+        drop(tokio::task::spawn_blocking(move || reload.run()).await);
+    }
 }
 
 /// Completes at SIGTERM or SIGINT.
@@ -145,6 +185,16 @@ fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
     listener.local_addr().map_err(|error| Failure::failed(format!("a listener has no address: {error}")))
 }
 
+/// The way in and the edge of the public listener.
+fn front(config: &Config) -> Result<(Renewable, Edge), Failure> {
+    let unusable = |problem| Failure::config(&[problem]);
+    let auth = Auth::new(&config.auth, config.node.ids).map_err(unusable)?;
+    let tls = config.http.tls().map_err(unusable)?;
+    let edge = Edge::public(&config.http, &config.limits, tls.clone());
+    let door = Arc::new(Door::new(auth, &config.limits));
+    Ok((Renewable { door, tls: tls.into_iter().collect() }, edge))
+}
+
 async fn open(config: &Config) -> Result<Arc<Store>, Failure> {
     let storage = config.storage.clone();
     let options = config.store_options();
@@ -161,18 +211,17 @@ fn drain(status: &Arc<Status>) -> impl Future<Output = ()> + use<> {
 }
 
 /// Registers what the parts tell about themselves, whichever generation serves.
-fn tell(status: &Status, current: &Current, config: &Config, breakers: &Breakers) {
+fn tell(status: &Status, current: &Current, grounds: &Grounds, breakers: &Breakers) {
+    let config = &grounds.config;
     let (name, cluster, ids) = (config.node.display_name(), config.node.cluster.clone(), config.node.ids);
     let version = env!("CARGO_PKG_VERSION");
     let node = json!({ "name": name, "cluster": cluster, "ids": ids.name(), "version": version });
     status.add_section("node", move || node.clone());
+    let tuning = Arc::clone(&grounds.tuning);
+    status.add_section("ranking", move || json!({ "weights_versions": tuning.sets().versions() }));
     let of = |tell: fn(&Generation) -> Value| {
         let current = current.clone();
         move || tell(&current.now())
-    };
-    let unless = |check: fn(&Generation) -> Option<String>| {
-        let current = current.clone();
-        move || check(&current.now())
     };
     status.add_section("ingest", of(|now| now.lag.snapshot(now_ms())));
     status.add_section("store", of(|now| now.store.stats().map_or(Value::Null, store_section)));
@@ -182,6 +231,10 @@ fn tell(status: &Status, current: &Current, config: &Config, breakers: &Breakers
     }
     let shown = Arc::clone(breakers);
     status.add_section("breakers", move || admin::breakers(&shown));
+    let unless = |check: fn(&Generation) -> Option<String>| {
+        let current = current.clone();
+        move || check(&current.now())
+    };
     status.add_check(unless(|now| {
         (!now.lag.caught_up()).then(|| "catching up with Kafka for the first time".to_owned())
     }));

@@ -21,6 +21,7 @@ mod engine;
 mod epoch;
 mod error;
 mod format;
+mod graph;
 mod history;
 mod hot;
 mod ingest_sst;

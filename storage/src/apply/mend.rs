@@ -1,13 +1,15 @@
 //! Rows put in place whatever their versions: for repairs, which know better than the gate.
 
-use hashbrown::{HashMap, HashSet};
+use std::collections::BTreeSet;
+
+use hashbrown::HashMap;
 
 use super::rows::put_comment;
 use super::{Pending, Writer};
 use crate::counters::{self, RowCounts};
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::key::Family;
+use crate::key::{Family, Key};
 use crate::model::{Id, RowKey, TimestampMs};
 use crate::store::Store;
 use crate::value::{self, CommentRow, LinkRow, PostRow};
@@ -47,9 +49,13 @@ impl Writer {
     fn recount(&self, engine: &Engine, pending: &mut Pending) -> Result<()> {
         let mut due: HashMap<Id, RowCounts> = pending.counts.keys().map(|post| (*post, RowCounts::default())).collect();
         let of_like = |key: &[u8]| self.keys.split::<2>(key).map(|([_, post], _)| post);
-        due.extend(pending.links.keys().filter(|(family, _)| *family == Family::Likes).filter_map(|(_, key)| {
-            Some((of_like(key.as_ref())?, RowCounts::default()))
-        }));
+        due.extend(
+            pending
+                .links
+                .keys()
+                .filter(|(family, _)| *family == Family::Likes)
+                .filter_map(|(_, key)| Some((of_like(key.as_ref())?, RowCounts::default()))),
+        );
         due.extend(pending.comments.values().filter_map(|row| Some((row.post?, RowCounts::default()))));
         if due.is_empty() {
             return Ok(());
@@ -59,9 +65,10 @@ impl Writer {
                 counts.likes += i64::from(row.removed.is_none());
             }
         };
-        let changed: HashSet<&[u8]> = pending.links.keys().map(|(_, key)| key.as_ref()).collect();
+        let changed: BTreeSet<Key> = pending.links.keys().map(|(_, key)| *key).collect();
         engine.scan_all(Family::Likes, &[], |key, bytes| {
-            if !changed.contains(key) {
+            let known = self.keys.split::<2>(key).map(|([user, post], _)| self.keys.two(user, post));
+            if !known.is_some_and(|key| changed.contains(&key)) {
                 like(key, value::decode(Family::Likes, bytes)?);
             }
             Ok(true)

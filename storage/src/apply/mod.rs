@@ -6,6 +6,7 @@
 mod dead;
 mod events;
 mod mend;
+mod mend_counts;
 mod pending;
 mod rows;
 mod truncate;
@@ -27,6 +28,7 @@ use crate::value::{self, Begin, VersionMark};
 use pending::Pending;
 
 pub use mend::Mend;
+pub use mend_counts::CountMend;
 
 /// How far a record's clock may run ahead of the node's before it is ignored as a clock.
 pub(crate) const CLOCK_SLACK_MS: i64 = 5 * 60_000;

@@ -21,6 +21,7 @@ mod settings;
 mod shape;
 mod tables;
 mod truncate;
+mod walk;
 
 pub use audit::View;
 pub use client::Center;
@@ -33,3 +34,5 @@ pub use latest::Latest;
 pub use migrate::{Migrated, State, Step};
 pub use preflight::Complaint;
 pub use tables::Table;
+pub(crate) use walk::Fields;
+pub use walk::{Bounds, Rows, Shard, Shards, Walk};

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use edgefeed_storage::key::Family;
+use edgefeed_storage::Store;
+use edgefeed_storage::key::{Family, Keys};
 use edgefeed_storage::model::RowKey;
-use edgefeed_storage::{LinkRow, Mend, Store};
 use edgefeed_sync::center::Center;
 use edgefeed_sync::resync::audit::{Audit, Kind, Side, Verdict};
 
+use super::clickhouse::ClickHouse;
 use super::log::{Author, DAY, HOUR, Ids, Shape};
 use super::parts::{Parts, busy};
 use super::stage::{Member, Stage};
@@ -78,22 +79,54 @@ async fn every_defect_put_in_is_found_and_nothing_else_and_repair_leaves_none() 
     let Some(parts) = Parts::or_unproved(promise) else { return };
     let _machine = busy().await;
     let each = times("EDGEFEED_DEFECTS", 20);
+    let many = each * 40;
     for ids in [Ids::U64, Ids::Uuid] {
         let stage = Stage::new(&parts, "verify", ids, PARTITIONS).await;
-        let (member, writer) = drained(&stage, 6_000, 4_000).await;
+        let (member, writer) = drained(&stage, (6 * many).max(6_000), (6 * many).max(4_000)).await;
         let audit = audit(&member);
         let clean = audit.verify(now_ms()).await.unwrap();
         assert_eq!(counted(&clean), Counted::new(), "{:#?}", clean.findings());
         assert_eq!(clean.unproved, Vec::<String>::new());
         assert!(clean.compared["events"] > 5_000, "{:?}", clean.compared);
+        let before = everything_held(&audit.store);
 
-        let planted = plant(&stage, &audit.store, each).await;
+        // The log's rows, at the center and here.
+        let mut planted = spoil_center(&stage.center, each).await;
+        planted.extend(spoil_node(&audit.store, each));
+        let found = audit.verify(now_ms()).await.unwrap();
+        let mut seen = counted(&found);
+        // An event that is gone is too much in the views: that is so, and not what was put in.
+        let lost_events = planted[&(Side::Center, "events", Kind::Lost)];
+        let views = ["post_metrics_1h", "post_metrics_daily", "user_author_90d"];
+        let in_views: usize =
+            views.iter().flat_map(|view| KINDS.map(|kind| seen.remove(&(Side::Center, *view, kind)))).flatten().sum();
+        assert!((1..=3 * lost_events).contains(&in_views), "{in_views} sums for {lost_events} lost events");
+        let of_node: usize = seen
+            .iter()
+            .filter(|((side, table, _), _)| {
+                *side == Side::Node && table.contains("post_hours") || table.contains("user_author_days")
+            })
+            .map(|(_, count)| count)
+            .sum();
+        seen.retain(|(_, table, _), _| !["post_hours", "user_author_days"].contains(table));
+        let planted_counts: usize = planted
+            .iter()
+            .filter(|((_, table, _), _)| ["post_hours", "user_author_days"].contains(table))
+            .map(|(_, count)| count)
+            .sum();
+        assert!(of_node >= planted_counts, "{of_node} counts, {planted_counts} put in");
+        planted.retain(|(_, table, _), _| !["post_hours", "user_author_days"].contains(table));
+        // What the center lost or has otherwise is also another row than the node's: told once for each way of seeing it.
+        let by_position: Counted = seen.into_iter().filter(|(key, _)| planted.contains_key(key)).collect();
+        assert_eq!(by_position, planted, "{:#?}", found.findings());
+        mend(&audit, &stage).await;
+        assert_eq!(everything_held(&audit.store), before, "the node is what it was");
+
+        // The views themselves, of closed days and the open one.
+        let planted = spoil_views(&stage.center, each).await;
         let found = audit.verify(now_ms()).await.unwrap();
         assert_eq!(counted(&found), planted, "{:#?}", found.findings());
-
-        let (mended, left) = audit.repair(now_ms()).await.unwrap();
-        assert!(left.is_clean(), "{:#?} after {mended:#?}", left.findings());
-        assert_eq!(mended.left, Vec::<String>::new());
+        mend(&audit, &stage).await;
         drop(audit);
         let log = writer.finish();
         stage.check(&log, &BTreeSet::new()).await;
@@ -101,66 +134,165 @@ async fn every_defect_put_in_is_found_and_nothing_else_and_repair_leaves_none() 
     }
 }
 
-/// Puts defects in by plain statements, and tells what there is to be found.
-async fn plant(stage: &Stage, store: &Store, each: usize) -> Counted {
+const KINDS: [Kind; 4] = [Kind::Lost, Kind::Doubled, Kind::Altered, Kind::Foreign];
+const CDC: [&str; 5] = ["posts_cdc", "follows_cdc", "comments_cdc", "likes_cdc", "blocks_cdc"];
+const FAMILIES: [(Family, &str); 7] = [
+    (Family::Posts, "posts_cdc"),
+    (Family::Follows, "follows_cdc"),
+    (Family::Comments, "comments_cdc"),
+    (Family::Likes, "likes_cdc"),
+    (Family::Blocks, "blocks_cdc"),
+    (Family::PostHours, "post_hours"),
+    (Family::UserAuthorDays, "user_author_days"),
+];
+
+/// Repairs, and finds nothing more to repair.
+async fn mend(audit: &Audit, stage: &Stage) {
+    for table in CDC.iter().chain(&["events"]) {
+        stage.center.run(&format!("SYSTEM START MERGES DB.{table}")).await;
+    }
+    let (mended, left) = audit.repair(now_ms()).await.unwrap();
+    assert!(left.is_clean(), "{:#?} after {mended:#?}", left.findings());
+    assert_eq!(mended.left, Vec::<String>::new());
+    let (again, _) = audit.repair(now_ms()).await.unwrap();
+    assert!(again.rows.is_empty(), "nothing is mended twice: {again:#?}");
+}
+
+/// All rows, indexes and counts of a store.
+fn everything_held(store: &Store) -> BTreeMap<&'static str, BTreeMap<Vec<u8>, Vec<u8>>> {
+    let families = FAMILIES.iter().map(|(family, _)| *family);
+    let derived = [Family::AuthorPosts, Family::Followers, Family::BlockedBy, Family::PostCounts];
+    let held = |family: Family| {
+        let mut all = BTreeMap::new();
+        store.each_raw(family, |key, value| drop(all.insert(key.to_vec(), value.to_vec()))).unwrap();
+        (family.name(), all)
+    };
+    families.chain(derived).map(held).collect()
+}
+
+/// Loses, alters and doubles rows of the log at the center, by plain statements; tells what there is to be found.
+async fn spoil_center(center: &ClickHouse, each: usize) -> Counted {
     let mut planted = Counted::new();
-    let center = &stage.center;
-    let tables = ["events", "posts_cdc", "follows_cdc", "comments_cdc", "likes_cdc", "blocks_cdc"];
-    for table in tables {
-        center.run(&format!("SYSTEM STOP MERGES DB.{table}")).await;
-        // Merged first, so that every row there is counts.
-        center.run(&format!("SYSTEM START MERGES DB.{table}")).await;
+    for table in CDC.iter().chain(&["events"]).copied() {
+        // Merged, so that every row there is counts.
         center.run(&format!("OPTIMIZE TABLE DB.{table} FINAL")).await;
-        center.run(&format!("SYSTEM STOP MERGES DB.{table}")).await;
         let live = if table == "events" { "1" } else { "_deleted = 0" };
-        let pick = |from: usize| {
-            format!(
-                "(_topic, _partition, _offset) IN (SELECT _topic, _partition, _offset FROM DB.{table} FINAL \
-                 WHERE {live} AND _topic NOT LIKE '%resync' ORDER BY cityHash64(_partition, _offset) LIMIT {each} OFFSET {from})"
-            )
+        let question = format!(
+            "SELECT toString(_partition), toString(_offset) FROM DB.{table} FINAL WHERE {live} \
+             ORDER BY cityHash64(_partition, _offset) LIMIT {}",
+            3 * each
+        );
+        let places: Vec<[String; 2]> = center.rows(&question).await;
+        assert_eq!(places.len(), 3 * each, "{table} is too small for this");
+        let list = |from: usize| {
+            let places: Vec<String> =
+                places[from..from + each].iter().map(|[at, offset]| format!("({at},{offset})")).collect();
+            format!("(_partition, _offset) IN ({})", places.join(","))
         };
-        // Doubled and altered first: what is picked must not move.
-        let altered = if table == "events" { "device = 'another'" } else { "created_at = created_at + INTERVAL 1 SECOND" };
-        let (doubled, changed, lost) = (pick(0), pick(each), pick(2 * each));
-        let names = center.run(&format!("SELECT arrayStringConcat(groupArray(name), ', ') FROM system.columns WHERE database = '{}' AND table = '{table}'", center.database)).await;
-        let names = names.trim();
-        let lost_places = center.run(&format!("SELECT arrayStringConcat(groupArray(concat('(', toString(_partition), ',', toString(_offset), ')')), ',') FROM DB.{table} FINAL WHERE {lost}")).await;
-        let lost_places = lost_places.trim().to_owned();
-        let changed_places = center.run(&format!("SELECT arrayStringConcat(groupArray(concat('(', toString(_partition), ',', toString(_offset), ')')), ',') FROM DB.{table} FINAL WHERE {changed}")).await;
-        let changed_places = changed_places.trim().to_owned();
-        beside_the_views(center, table, names, &doubled).await;
-        center.run(&format!("ALTER TABLE DB.{table} UPDATE {altered} WHERE (_partition, _offset) IN ({changed_places}) SETTINGS mutations_sync = 2")).await;
-        center.run(&format!("ALTER TABLE DB.{table} DELETE WHERE (_partition, _offset) IN ({lost_places}) SETTINGS mutations_sync = 2")).await;
+        let (doubled, altered, lost) = (list(0), list(each), list(2 * each));
+        let change =
+            if table == "events" { "device = 'another'" } else { "created_at = created_at + INTERVAL 1 SECOND" };
+        center
+            .run(&format!("ALTER TABLE DB.{table} UPDATE {change} WHERE {altered} SETTINGS mutations_sync = 2"))
+            .await;
+        center.run(&format!("ALTER TABLE DB.{table} DELETE WHERE {lost} SETTINGS mutations_sync = 2")).await;
+        center.run(&format!("SYSTEM STOP MERGES DB.{table}")).await;
+        past_the_views(center, table, &doubled).await;
         for kind in [Kind::Doubled, Kind::Altered, Kind::Lost] {
-            planted.insert((Side::Center, table_name(table), kind), each);
+            planted.insert((Side::Center, table, kind), each);
         }
     }
-    let _ = store;
     planted
 }
 
-/// Names that outlive the statement.
-fn table_name(table: &str) -> &'static str {
-    match table {
-        "events" => "events",
-        "posts_cdc" => "posts_cdc",
-        "follows_cdc" => "follows_cdc",
-        "comments_cdc" => "comments_cdc",
-        "likes_cdc" => "likes_cdc",
-        "blocks_cdc" => "blocks_cdc",
-        other => panic!("{other}"),
+/// Writes rows a second time, past the views.
+async fn past_the_views(center: &ClickHouse, table: &str, which: &str) {
+    let copy = format!("copy_of_{table}");
+    center.run(&format!("CREATE TABLE DB.{copy} AS DB.{table}")).await;
+    center.run(&format!("INSERT INTO DB.{copy} SELECT * FROM DB.{table} WHERE {which}")).await;
+    let question = format!(
+        "SELECT DISTINCT partition_id FROM system.parts WHERE database = '{}' AND table = '{copy}' AND active",
+        center.database
+    );
+    let partitions: Vec<[String; 1]> = center.rows(&question).await;
+    for [partition] in partitions {
+        center.run(&format!("ALTER TABLE DB.{table} ATTACH PARTITION ID '{partition}' FROM DB.{copy}")).await;
+    }
+    center.run(&format!("DROP TABLE DB.{copy}")).await;
+}
+
+/// Loses rows of this node, and gives others the values of their neighbours.
+fn spoil_node(store: &Store, each: usize) -> Counted {
+    let mut planted = Counted::new();
+    for (family, table) in FAMILIES {
+        let mut rows: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        store.each_raw(family, |key, value| rows.push((key.to_vec(), value.to_vec()))).unwrap();
+        rows.retain(|(key, _)| is_live(store, family, key));
+        // Apart from each other, and neighbours whose values differ.
+        let step = rows.len() / (2 * each + 2);
+        assert!(step > 1, "{table} is too small for this: {}", rows.len());
+        let mut altered = 0;
+        for number in 0..each {
+            store.spoil(family, &rows[2 * number * step].0, None).unwrap();
+            let at = (2 * number + 1) * step;
+            let other = rows.iter().skip(at).find(|(_, value)| *value != rows[at].1);
+            if let Some((_, value)) = other {
+                store.spoil(family, &rows[at].0, Some(value)).unwrap();
+                altered += 1;
+            }
+        }
+        planted.insert((Side::Node, table, Kind::Lost), each);
+        if altered > 0 {
+            planted.insert((Side::Node, table, Kind::Altered), altered);
+        }
+    }
+    planted
+}
+
+fn is_live(store: &Store, family: Family, key: &[u8]) -> bool {
+    let keys = Keys(store.ids());
+    let one = || keys.split::<1>(key).map(|([id], _)| id).unwrap();
+    let two = || keys.split::<2>(key).map(|(ids, _)| ids).unwrap();
+    let link = |key| store.link_row(key).unwrap().is_some_and(|row| row.removed.is_none());
+    match family {
+        Family::Posts => {
+            store.post_row(one()).unwrap().is_some_and(|row| row.removed.is_none() && row.author.is_some())
+        }
+        Family::Comments => store.comment_row(one()).unwrap().is_some_and(|row| row.live().is_some()),
+        Family::Follows => link(RowKey::Follow(two()[0], two()[1])),
+        Family::Likes => link(RowKey::Like(two()[0], two()[1])),
+        Family::Blocks => link(RowKey::Block(two()[0], two()[1])),
+        _ => true,
     }
 }
 
-/// Writes rows a second time, past the views.
-async fn beside_the_views(center: &super::clickhouse::ClickHouse, table: &str, columns: &str, which: &str) {
-    center.run(&format!("CREATE TABLE DB.copy_of_{table} AS DB.{table}")).await;
-    center.run(&format!("INSERT INTO DB.copy_of_{table} ({columns}) SELECT {columns} FROM DB.{table} FINAL WHERE {which}")).await;
-    let partitions: Vec<[String; 1]> = center
-        .rows(&format!("SELECT DISTINCT partition_id FROM system.parts WHERE database = '{}' AND table = 'copy_of_{table}' AND active", center.database))
-        .await;
-    for [partition] in partitions {
-        center.run(&format!("ALTER TABLE DB.{table} ATTACH PARTITION ID '{partition}' FROM DB.copy_of_{table}")).await;
+/// Loses, doubles and alters sums, of whatever day they arrived on.
+async fn spoil_views(center: &ClickHouse, each: usize) -> Counted {
+    let mut planted = Counted::new();
+    let keys = [
+        ("post_metrics_1h", "post_id, window_start, arrival_day"),
+        ("post_metrics_daily", "post_id, day, arrival_day"),
+        ("user_author_90d", "user_id, author_id, day, arrival_day"),
+    ];
+    for (view, key) in keys {
+        center.run(&format!("OPTIMIZE TABLE DB.{view} FINAL")).await;
+        let texts: Vec<String> = key.split(", ").map(|column| format!("toString({column})")).collect();
+        let name = format!("arrayStringConcat([{}], ' ')", texts.join(", "));
+        let question = format!("SELECT {name} AS name FROM DB.{view} ORDER BY cityHash64(name) LIMIT {}", 3 * each);
+        let names: Vec<[String; 1]> = center.rows(&question).await;
+        assert_eq!(names.len(), 3 * each, "{view} is too small for this");
+        let list = |from: usize| {
+            let names: Vec<String> = names[from..from + each].iter().map(|[name]| format!("'{name}'")).collect();
+            format!("{name} IN ({})", names.join(","))
+        };
+        let (lost, doubled, altered) = (list(0), list(each), list(2 * each));
+        center.run(&format!("ALTER TABLE DB.{view} DELETE WHERE {lost} SETTINGS mutations_sync = 2")).await;
+        let plain = "SETTINGS insert_deduplicate = 0, async_insert = 0";
+        center.run(&format!("INSERT INTO DB.{view} {plain} SELECT * FROM DB.{view} WHERE {doubled}")).await;
+        center.run(&format!("INSERT INTO DB.{view} {plain} SELECT * REPLACE (views + 1000003 AS views) FROM DB.{view} WHERE {altered}")).await;
+        for kind in [Kind::Lost, Kind::Doubled, Kind::Altered] {
+            planted.insert((Side::Center, view, kind), each);
+        }
     }
-    center.run(&format!("DROP TABLE DB.copy_of_{table}")).await;
+    planted
 }

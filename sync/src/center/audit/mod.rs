@@ -2,6 +2,7 @@
 //! Reads are bounded in rows by their callers and in time by `limit`.
 
 mod content;
+mod counts;
 mod lists;
 mod mend;
 mod positions;
@@ -15,6 +16,7 @@ use clickhouse::query::Query;
 use super::client::Center;
 
 pub(crate) use content::{of_cdc, of_event};
+pub(crate) use counts::{Count, Counted, Own};
 pub(crate) use positions::HeldAt;
 pub(crate) use positions::LogPlace;
 pub(crate) use state::{BUCKETS, Bucket, StateRow};

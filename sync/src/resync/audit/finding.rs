@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use edgefeed_storage::model::{IdKind, RowKey, TimestampMs, TopicPartition};
 use serde::Serialize;
 
+use super::counters::Counter;
 use super::expect::Name;
 use crate::center::Table;
 use crate::center::audit::{StateRow, Sum};
@@ -87,6 +88,7 @@ pub struct Verdict {
     pub(super) misplaced: Vec<Misplaced>,
     pub(super) sums: Vec<Sum>,
     pub(super) disputed: Vec<Disputed>,
+    pub(super) counters: Vec<Counter>,
     /// Versions of truncates met in the log, by table: rows that bear one are right in their way.
     pub(super) truncates: Vec<(Table, u64)>,
 }
@@ -103,7 +105,7 @@ impl Verdict {
 
     /// How many differences there are.
     pub fn count(&self) -> usize {
-        self.misplaced.len() + self.sums.len() + self.disputed.len()
+        self.misplaced.len() + self.sums.len() + self.disputed.len() + self.counters.len()
     }
 
     /// Differences per row compared: 0 is clean.
@@ -118,6 +120,7 @@ impl Verdict {
         let mut all: Vec<Finding> = self.misplaced.iter().map(|wrong| wrong.told(ids)).collect();
         all.extend(self.sums.iter().map(told_sum));
         all.extend(self.disputed.iter().map(|wrong| wrong.told(ids)));
+        all.extend(self.counters.iter().map(Counter::told));
         all.sort();
         all
     }

@@ -4,16 +4,16 @@
 
 use std::collections::BTreeMap;
 
-use edgefeed_storage::Mend;
-use edgefeed_storage::model::{Id, IdKind, RowKey, TimestampMs};
-use edgefeed_storage::{CommentRow, LinkRow, PostRow};
+use edgefeed_storage::model::{Counters, Id, IdKind, RowKey, TimestampMs};
+use edgefeed_storage::{CommentRow, CountMend, LinkRow, Mend, Partial, PostRow};
 use serde::Serialize;
 
+use super::counters::Counter;
 use super::finding::{Disputed, Misplaced, Side, Verdict};
 use super::{Audit, Result, blocking};
 use crate::center::Table;
 use crate::center::View;
-use crate::center::audit::{LogPlace, StateRow, Sum};
+use crate::center::audit::{Counted, LogPlace, StateRow, Sum};
 use crate::center::row::{self, CdcRow, Origin};
 
 /// Rounds at most: the log's rows, the views, the rows of both sides, and once more for what came in between.
@@ -58,6 +58,7 @@ impl Audit {
             if verdict.misplaced.is_empty() {
                 self.mend_sums(&verdict.sums, &mut mended).await?;
                 self.mend_rows(&verdict.disputed, now_ms, &mut mended).await?;
+                self.mend_counters(&verdict.counters, now_ms, &mut mended).await?;
             } else {
                 self.mend_positions(&verdict.misplaced, &mut mended).await?;
             }
@@ -128,6 +129,37 @@ impl Audit {
         Ok(())
     }
 
+    async fn mend_counters(&self, wrongs: &[Counter], now_ms: TimestampMs, mended: &mut Mended) -> Result<()> {
+        for batch in wrongs.chunks(BATCH) {
+            let orders: Vec<CountMend> = batch.iter().filter_map(|wrong| self.count_mend(wrong)).collect();
+            let store = std::sync::Arc::clone(&self.store);
+            let done = blocking(move || Ok(store.mend_counts(&orders, now_ms)?)).await?;
+            mended.add("counts", Side::Node, done);
+        }
+        Ok(())
+    }
+
+    fn count_mend(&self, wrong: &Counter) -> Option<CountMend> {
+        let id = |at: usize| self.ids().parse(wrong.key.get(at)?);
+        let (held, due) = (partial(&wrong.held), partial(&wrong.due));
+        Some(match wrong.counted {
+            Counted::Pairs => CountMend::Pair {
+                user: id(0)?,
+                author: id(1)?,
+                arrival: wrong.key.get(2)?.parse().ok()?,
+                day: wrong.key.get(3)?.parse().ok()?,
+                held,
+                due,
+            },
+            Counted::Hours => CountMend::Hour {
+                post: id(0)?,
+                hour: wrong.key.get(1)?.parse().ok()?,
+                held: held.counters,
+                due: due.counters,
+            },
+        })
+    }
+
     /// Rows of this node as the center takes them. What a node does not keep of a row is 1970, or nobody.
     fn center_rows(&self, rows: &[&Disputed], now_ms: TimestampMs) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
@@ -174,6 +206,21 @@ impl Audit {
         };
         Ok(Some((looked, mend)))
     }
+}
+
+/// Sums as this node keeps them.
+fn partial(sums: &[u64]) -> Partial {
+    let at = |at: usize| sums.get(at).copied().unwrap_or(0);
+    let count = |place: usize| u32::try_from(at(place)).unwrap_or(u32::MAX);
+    let counters = Counters {
+        views: count(0),
+        impressions: count(1),
+        likes: count(2),
+        comments: count(3),
+        shares: count(4),
+        dwell_ms: at(5),
+    };
+    Partial { counters, last_time: i64::try_from(at(6)).unwrap_or(i64::MAX) }
 }
 
 /// A row of this node, or its absence, as a row of the center.

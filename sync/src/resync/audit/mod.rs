@@ -3,10 +3,12 @@
 //! - `positions`: what the center holds at each offset, against the log as far as Kafka still has it, row for row.
 //! - `sums`: the views against `events`, day by day of arrival, key by key where a day differs.
 //! - `rows`: this node's rows of the application's tables against the center's, by bucket, key by key where one differs.
+//! - `counters`: what this node counted of events against what the center's events say, the same way.
 //!
 //! What is on its way looks like a difference. So a difference counts when it stays: the sink had passed it, and a second
 //! look finds it unchanged. Nothing is changed by looking.
 
+mod counters;
 mod expect;
 mod finding;
 mod log;
@@ -77,6 +79,7 @@ impl Audit {
         for table in Table::ALL.into_iter().filter(|table| *table != Table::Events) {
             self.rows(&ground, table, &mut verdict).await?;
         }
+        self.counters(&ground, now_ms, &mut verdict).await?;
         Ok(verdict)
     }
 

@@ -27,6 +27,7 @@ pub mod openapi;
 pub mod problem;
 pub mod ranking;
 pub mod rate_limit;
+pub mod resync;
 pub mod secret;
 pub mod status;
 pub mod suggest;

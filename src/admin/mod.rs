@@ -7,6 +7,7 @@ mod guard;
 mod handler;
 mod metrics;
 mod reload;
+mod resync;
 mod router;
 mod sink;
 
@@ -18,5 +19,6 @@ pub use config::Config;
 pub(crate) use dlq::AcceptOrder;
 pub use guard::Guard;
 pub use metrics::{InstallError, install_metrics};
+pub use resync::ResyncDoor;
 pub use router::{Parts, routes};
 pub use sink::SinkDoor;

@@ -13,8 +13,9 @@ use warp::reply::Response;
 
 use super::breaker::{self, Breakers};
 use super::guard::Guard;
+use super::resync::ResyncDoor;
 use super::sink::SinkDoor;
-use super::{dlq, reload, sink};
+use super::{dlq, reload, resync, sink};
 use crate::dead_letters::DeadLetters;
 use crate::http::Error;
 use crate::http::resource::{self, Call, Routes, Takes, listener, resource};
@@ -37,6 +38,8 @@ pub struct Parts {
     pub sink: SinkDoor,
     /// The configuration.
     pub reload: Arc<Reload>,
+    /// Jobs against the center.
+    pub resync: ResyncDoor,
 }
 
 /// The admin routes.
@@ -77,7 +80,8 @@ pub fn routes(status: Arc<Status>, metrics: PrometheusHandle, guard: Guard, part
     let dlq = dlq::routes(&guard, &Arc::new(parts.dead_letters));
     let sink = sink::routes(&guard, &Arc::new(parts.sink));
     let reload = reload::route(&guard, &parts.reload);
-    listener(routes.into_iter().chain(dlq).chain(sink).chain([reload]))
+    let resync = resync::route(&guard, &Arc::new(parts.resync));
+    listener(routes.into_iter().chain(dlq).chain(sink).chain([reload, resync]))
 }
 
 fn readiness(status: &Status) -> Result<Response, Error> {

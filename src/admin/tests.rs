@@ -33,7 +33,11 @@ fn parts(breakers: &Breakers) -> Parts {
     config.kafka.request_timeout_ms = 100;
     let dead_letters = DeadLetters::new(Arc::clone(&STORE), config.kafka.topics.clone());
     let reload = Arc::new(Reload::new(None, Arc::new(Tuning::default())));
-    Parts { breakers: Arc::clone(breakers), dead_letters, sink: SinkDoor::outside(&config), reload }
+    let resync = super::ResyncDoor {
+        seen: Arc::new(crate::resync::Seen::default),
+        order: Arc::new(|_| Err(crate::resync::Trouble::Busy("this node has no center".to_owned()))),
+    };
+    Parts { breakers: Arc::clone(breakers), dead_letters, sink: SinkDoor::outside(&config), reload, resync }
 }
 
 /// A request as the router takes it; what the server adds around it is tested with the server.

@@ -10,6 +10,7 @@ mod log;
 mod migrate;
 mod openapi;
 mod out;
+mod resync;
 mod serve;
 mod sink;
 mod table;
@@ -48,6 +49,7 @@ fn verb(verb: Verb) -> Result<(), Failure> {
         Verb::Demo(args) => demo::run(args),
         Verb::Dlq(verb) => dlq::run(verb),
         Verb::Sink(verb) => sink::run(verb),
+        Verb::Resync(verb) => resync::run(verb),
         Verb::Check(args) => check::run(args),
         Verb::Migrate(args) => migrate::run(args),
         Verb::Openapi(args) => openapi::run(&args),

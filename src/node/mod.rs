@@ -4,6 +4,8 @@ mod discover;
 mod generation;
 mod jobs;
 mod outward;
+mod rebuild;
+mod rejoin;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
-use crate::admin::{self, Breakers, Guard, Parts, SinkDoor};
+use crate::admin::{self, Breakers, Guard, Parts, ResyncDoor, SinkDoor};
 use crate::auth::Auth;
 use crate::clock::now_ms;
 use crate::config::{Config, Inputs, Loaded, Role};
@@ -29,6 +31,8 @@ use crate::status::Status;
 use crate::tuning::{Origin, Reload, Tuning};
 use generation::Grounds;
 use outward::Outside;
+use rebuild::Rebuilder;
+use rejoin::Rejoin;
 
 pub use generation::{Current, Generation};
 
@@ -46,6 +50,8 @@ pub struct Node {
     reload: Arc<Reload>,
     current: Current,
     grounds: Arc<Grounds>,
+    rebuilder: Arc<Rebuilder>,
+    rejoin: Rejoin,
     servers: Vec<JoinHandle<Drained>>,
 }
 
@@ -80,8 +86,11 @@ impl Node {
         let first = Generation::start(&grounds, store)?;
         first.start_sink(&grounds)?;
         let current = Current::new(first);
+        let rebuilder = Rebuilder::new(&grounds, &current);
+        let rejoin = Rejoin::start(&grounds, &current, &rebuilder);
         let status = Arc::new(Status::default());
         tell(&status, &current, &grounds, &breakers);
+        tell_jobs(&status, &rebuilder, &rejoin);
         let routes = http::routes(&services(&current, &renewable, config));
         let own_sink = current.clone();
         let parts = Parts {
@@ -89,6 +98,7 @@ impl Node {
             dead_letters: DeadLetters::new(current.kept(), config.kafka.topics.clone()),
             sink: SinkDoor::of(config, move || own_sink.now().sink()),
             reload: Arc::clone(&reload),
+            resync: resync_door(&rebuilder),
         };
         let admin_routes = admin::routes(Arc::clone(&status), recorder, Guard::new(&config.admin.token), parts);
         let servers = vec![
@@ -96,7 +106,7 @@ impl Node {
             tokio::spawn(http::serve(operators, admin_routes, Edge::admin(&config.limits, None), drain(&status))),
         ];
         status.set_started();
-        Ok(Self { status, renewable, http, admin, reload, current, grounds, servers })
+        Ok(Self { status, renewable, http, admin, reload, current, grounds, rebuilder, rejoin, servers })
     }
 
     /// The store that serves now, and what stands on it.
@@ -113,6 +123,8 @@ impl Node {
                 tracing::warn!(connections = cut, "the drain deadline cut connections that were still busy");
             }
         }
+        self.rejoin.stop();
+        self.rebuilder.stop().await;
         if let Some(fallback) = &self.grounds.fallback {
             fallback.close().await;
         }
@@ -240,6 +252,18 @@ fn tell(status: &Status, current: &Current, grounds: &Grounds, breakers: &Breake
     }));
     status.add_check(unless(|now| (!now.is_warm()).then(|| "reading the store into memory".to_owned())));
     status.add_check(unless(|now| now.answers.out_of_reach()));
+}
+
+/// The same of the jobs against the center.
+fn tell_jobs(status: &Status, rebuilder: &Arc<Rebuilder>, rejoin: &Rejoin) {
+    let told = Arc::clone(rebuilder);
+    status.add_section("resync", move || told.section());
+    status.add_section("rejoin", rejoin.section());
+}
+
+fn resync_door(rebuilder: &Arc<Rebuilder>) -> ResyncDoor {
+    let (seen, ordered) = (Arc::clone(rebuilder), Arc::clone(rebuilder));
+    ResyncDoor { seen: Arc::new(move || seen.seen()), order: Arc::new(move |order| ordered.order(order)) }
 }
 
 fn fallback(config: &Config, breaker: Option<Arc<Breaker>>) -> Result<Option<Arc<Fallback>>, Failure> {

@@ -19,5 +19,6 @@ mod oracle;
 mod oracle_tests;
 mod poison;
 mod real;
+mod rebuild;
 mod replay;
 mod spine;

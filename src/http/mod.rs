@@ -22,7 +22,7 @@ mod tests;
 
 pub use config::Config;
 pub use error::Error;
-pub use router::{PageFn, PageFuture, Services, routes};
+pub use router::{ForgetFn, PageFn, PageFuture, Services, routes};
 pub use server::{Drained, serve};
 
 /// Says what the metrics of this module mean; call once after the recorder is installed.

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use edgefeed_storage::model::IdKind;
+use edgefeed_storage::model::{Id, IdKind};
 use warp::path;
 
 use super::feed;
@@ -16,6 +16,9 @@ pub type PageFuture = Pin<Box<dyn Future<Output = Result<FeedPage, FeedError>> +
 /// Makes a page: `(request, now in epoch milliseconds)`.
 pub type PageFn = Arc<dyn Fn(FeedRequest, i64) -> PageFuture + Send + Sync>;
 
+/// Drops a reader's pinned pages: `(reader, now in epoch milliseconds)`. Tells how many rankings there were.
+pub type ForgetFn = Arc<dyn Fn(Id, i64) -> usize + Send + Sync>;
+
 /// What the handlers stand on.
 #[derive(Clone)]
 pub struct Services {
@@ -25,6 +28,8 @@ pub struct Services {
     pub ids: IdKind,
     /// Makes feeds.
     pub page: PageFn,
+    /// Drops pinned pages.
+    pub forget: ForgetFn,
 }
 
 impl std::fmt::Debug for Services {
@@ -39,5 +44,17 @@ pub fn routes(services: &Services) -> Routes {
         let services = services.clone();
         move |call| feed::page(services.clone(), call)
     };
-    listener([resource(path!("api" / "v1" / "feed"), "/api/v1/feed", Takes::Get, feed)])
+    let invalidate = {
+        let services = services.clone();
+        move |call| feed::invalidate(services.clone(), call)
+    };
+    listener([
+        resource(path!("api" / "v1" / "feed"), "/api/v1/feed", Takes::Get, feed),
+        resource(
+            path!("api" / "v1" / "feed" / "invalidate"),
+            "/api/v1/feed/invalidate",
+            Takes::Post,
+            invalidate,
+        ),
+    ])
 }

@@ -98,6 +98,7 @@ impl Node {
             center,
             config.fallback.clone(),
             cursor::Keys::new(&config.http.cursor_key, &config.http.cursor_key_previous),
+            &config.cache,
         ));
         let status = Arc::new(Status::default());
         let mut jobs = Jobs::start(&config, &store, &trending);
@@ -113,6 +114,10 @@ impl Node {
             page: {
                 let answers = Arc::clone(&answers);
                 Arc::new(move |request, now_ms| Box::pin(Arc::clone(&answers).page(request, now_ms)))
+            },
+            forget: {
+                let answers = Arc::clone(&answers);
+                Arc::new(move |viewer, now_ms| answers.forget(viewer, now_ms))
             },
         });
         let parts = Parts {

@@ -2,10 +2,10 @@
 //! last change.
 #![allow(clippy::print_stdout, reason = "what was proved is for whoever asks the harness to show it")]
 
-//mod changes;
-//mod crowd;
-//mod proof;
-//mod refresh;
+mod changes;
+mod crowd;
+mod proof;
+mod refresh;
 mod stage;
-//mod walk;
+mod walk;
 mod worlds;

@@ -3,18 +3,17 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use warp::filters::BoxedFilter;
 use warp::path;
 use warp::reply::Response;
 
 use super::guard::Guard;
 use super::handler::bound;
 use crate::http::Error;
-use crate::http::resource::{self, Call, Takes, resource};
+use crate::http::resource::{self, Call, Route, Takes, resource};
 use crate::tuning::{Refused, Reload};
 
 /// The route of this resource.
-pub(super) fn route(guard: &Arc<Guard>, reload: &Arc<Reload>) -> BoxedFilter<(Response,)> {
+pub(super) fn route(guard: &Arc<Guard>, reload: &Arc<Reload>) -> Route {
     resource(path!("admin" / "reload"), "/admin/reload", Takes::Post, bound(guard, reload, again))
 }
 

@@ -225,7 +225,14 @@ mod tests {
         let (release, hold) = oneshot::channel::<()>();
         let first = tokio::spawn({
             let flights = Arc::clone(&flights);
-            async move { flights.fly(1, 0, |_| async { drop(hold.await); 1 }).await }
+            async move {
+                flights
+                    .fly(1, 0, |_| async {
+                        drop(hold.await);
+                        1
+                    })
+                    .await
+            }
         });
         while flights.is_empty() {
             tokio::task::yield_now().await;

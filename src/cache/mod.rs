@@ -18,7 +18,10 @@ pub use pins::Pins;
 pub fn describe_metrics() {
     use metrics::{counter, describe_counter};
     describe_counter!("edgefeed_cache_requests_total", "Looks into a cache, by cache and by what came of it.");
-    describe_counter!("edgefeed_cache_invalidations_total", "Pinned rankings dropped because their reader asked for it.");
+    describe_counter!(
+        "edgefeed_cache_invalidations_total",
+        "Pinned rankings dropped because their reader asked for it."
+    );
     for (cache, result) in [("pins", "hit"), ("pins", "miss"), ("first_page", "joined"), ("first_page", "made")] {
         counter!("edgefeed_cache_requests_total", "cache" => cache, "result" => result).increment(0);
     }

@@ -167,7 +167,9 @@ mod tests {
     #[test]
     fn a_pin_gives_the_very_posts_scores_and_places_of_its_ranking() {
         for kind in [IdKind::Uuid, IdKind::U64] {
-            for (count, authors, served_from) in [(900, 60, 900), (900, 3, 100), (40, 1, 0), (1_500, 2_000, 1_200), (0, 1, 0)] {
+            for (count, authors, served_from) in
+                [(900, 60, 900), (900, 3, 100), (40, 1, 0), (1_500, 2_000, 1_200), (0, 1, 0)]
+            {
                 let ranked = ranked(count, authors, served_from);
                 let numbers = Tuning::default().numbers(Id(1), Preset::Balanced);
                 let degraded = Vec::new();

@@ -7,9 +7,9 @@ use edgefeed_storage::model::{Id, TimestampMs};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
+use super::asked;
 use super::config::Config;
 use super::pin::Pin;
-use super::asked;
 
 /// Pins by reader: a reader's are dropped together, and nobody else's with them.
 #[derive(Debug)]

@@ -6,6 +6,7 @@
 
 mod keys;
 mod place;
+mod rank;
 mod served;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use edgefeed_storage::model::Id;
 
 pub use keys::Keys;
 pub use place::{Began, Keyset, Newest, Place, Ranked};
+pub use rank::Rank;
 pub use served::{CHAIN_MAX, Served};
 
 /// The first byte: how the rest is written.

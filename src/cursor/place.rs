@@ -2,21 +2,25 @@
 
 use edgefeed_storage::model::{Id, TimestampMs};
 
+use super::rank::Rank;
 use super::served::Served;
 use crate::ranking::Preset;
 
 /// The codes of places in cursors; codes never change. The first is [`Place::Newest`] of PostgreSQL and nothing else.
 const POSTGRES: u8 = 1;
 const RANKED: u8 = 2;
-const NEWEST: u8 = 3;
+const TRENDING: u8 = 3;
+const NEWEST: u8 = 4;
 
 /// Where a chain stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Place {
     /// In a chain newest first.
     Newest(Newest),
     /// In a chain by score.
     Ranked(Ranked),
+    /// In a chain of trending posts.
+    Trending(Rank),
 }
 
 /// A place in a chain newest first.
@@ -136,6 +140,10 @@ impl Place {
                 bytes.push(u8::from(place.refresh));
                 place.served.write(bytes);
             }
+            Self::Trending(rank) => {
+                bytes.push(TRENDING);
+                rank.write(bytes);
+            }
         }
     }
 
@@ -163,6 +171,7 @@ impl Place {
                 let (preset, served) = (preset_of(*preset)?, Served::read(bytes)?);
                 Some(Self::Ranked(Ranked { pin, at, preset, refresh, served }))
             }
+            (&TRENDING, bytes) => Rank::read(bytes).map(Self::Trending),
             _ => None,
         }
     }

@@ -63,7 +63,13 @@ fn the_cursor_of_the_longest_chain_is_within_what_is_looked_at() {
     assert_eq!(served.len(), CHAIN_MAX);
     let below = Keyset::exact(i64::MIN, Id(u128::MAX));
     for place in [
-        Place::Ranked(Ranked { pin: u64::MAX, at: u16::MAX, preset: Preset::QuietVoices, refresh: true, served: served.clone() }),
+        Place::Ranked(Ranked {
+            pin: u64::MAX,
+            at: u16::MAX,
+            preset: Preset::QuietVoices,
+            refresh: true,
+            served: served.clone(),
+        }),
         newest(below, Began::Store, Preset::QuietVoices, served),
     ] {
         let cursor = seal(&region(), ALICE, &place);

@@ -48,6 +48,14 @@ struct FirstPage {
     explain: bool,
 }
 
+/// Where a page begins.
+#[derive(Clone, Debug)]
+enum Start {
+    Top,
+    Newest(Newest),
+    Ranked(Ranked),
+}
+
 impl Answers {
     /// A ladder over these rungs: this node's store, PostgreSQL, and the breaker around ClickHouse, which decides under
     /// the policy `strict`. `keys` seal the cursors; `cache` bounds what is remembered of readers.
@@ -68,14 +76,18 @@ impl Answers {
     /// numbers, whatever else is asked for.
     pub async fn page(self: Arc<Self>, request: FeedRequest, now_ms: TimestampMs) -> Result<FeedPage, FeedError> {
         let Some(text) = request.cursor.as_deref() else { return self.first(request, now_ms).await };
-        let place = cursor::open(&self.keys, request.viewer, text)?;
-        let request = match &place {
-            Place::Newest(place) => FeedRequest { algo: Algo::Time, preset: place.preset, refresh: false, ..request },
-            Place::Ranked(Ranked { preset, refresh, .. }) => {
-                FeedRequest { algo: Algo::Ranked, preset: *preset, refresh: *refresh, ..request }
+        let (request, start) = match cursor::open(&self.keys, request.viewer, text)? {
+            Place::Newest(place) => {
+                let request = FeedRequest { algo: Algo::Time, preset: place.preset, refresh: false, ..request };
+                (request, Start::Newest(place))
             }
+            Place::Ranked(place) => {
+                let (preset, refresh) = (place.preset, place.refresh);
+                (FeedRequest { algo: Algo::Ranked, preset, refresh, ..request }, Start::Ranked(place))
+            }
+            Place::Trending(_) => return Err(FeedError::BadCursor),
         };
-        self.climb(&request, Some(&place), now_ms).await
+        self.climb(&request, &start, now_ms).await
     }
 
     /// A first page: one for all who ask for the very same at once.
@@ -83,7 +95,7 @@ impl Answers {
         let FeedRequest { viewer, limit, algo, preset, refresh, explain, .. } = request;
         let asked_for = FirstPage { viewer, limit, algo, preset, refresh, explain };
         let answers = Arc::clone(&self);
-        let make = |now_ms| async move { answers.climb(&request, None, now_ms).await.map(Arc::new) };
+        let make = |now_ms| async move { answers.climb(&request, &Start::Top, now_ms).await.map(Arc::new) };
         let page = self.first_pages.fly(asked_for, now_ms, make).await.ok_or(FeedError::Internal)??;
         Ok(Arc::unwrap_or_clone(page))
     }
@@ -93,18 +105,13 @@ impl Answers {
         self.pins.forget(viewer, now_ms)
     }
 
-    async fn climb(
-        &self,
-        request: &FeedRequest,
-        place: Option<&Place>,
-        now_ms: TimestampMs,
-    ) -> Result<FeedPage, FeedError> {
-        let plan = ladder::plan(&self.config, &self.facts(place, now_ms));
+    async fn climb(&self, request: &FeedRequest, start: &Start, now_ms: TimestampMs) -> Result<FeedPage, FeedError> {
+        let plan = ladder::plan(&self.config, &self.facts(start, now_ms));
         let mut causes = Vec::new();
         for rung in plan.rungs() {
             let made = match rung {
-                Rung::Local => self.local(request, place, now_ms).await,
-                Rung::Fallback => self.listed(request, place, now_ms).await,
+                Rung::Local => self.local(request, start, now_ms).await,
+                Rung::Fallback => self.listed(request, start, now_ms).await,
             };
             match made {
                 Ok(made) => return Ok(self.finish(made, request.viewer, plan, now_ms)),
@@ -134,29 +141,24 @@ impl Answers {
         [("pins", self.pins.bytes()), ("served", self.lately.bytes())]
     }
 
-    fn facts(&self, place: Option<&Place>, now_ms: TimestampMs) -> Facts {
+    fn facts(&self, start: &Start, now_ms: TimestampMs) -> Facts {
         let lag = self.feed.lag();
         Facts {
             store_holds: lag.holds_anything(),
             store_age_ms: lag.staleness_ms(now_ms),
             center_open: self.center.as_ref().is_some_and(|center| center.state() == State::Open),
             postgres: self.fallback.as_ref().is_some_and(|fallback| fallback.may_be_asked()),
-            chain: matches!(place, Some(Place::Newest(Newest { began: Began::Postgres, .. }))),
+            chain: matches!(start, Start::Newest(Newest { began: Began::Postgres, .. })),
         }
     }
 
     /// A page from the store: ranked anew, or the chain goes on.
-    async fn local(
-        &self,
-        request: &FeedRequest,
-        place: Option<&Place>,
-        now_ms: TimestampMs,
-    ) -> Result<Made, FeedError> {
-        let made = match place {
-            Some(Place::Ranked(place)) => self.next(request, place, now_ms).await,
-            Some(Place::Newest(place)) => self.newest(request, Some(place.clone()), now_ms).await,
-            None if request.algo == Algo::Time => self.newest(request, None, now_ms).await,
-            None => self.ranked(request, &Served::default(), now_ms).await,
+    async fn local(&self, request: &FeedRequest, start: &Start, now_ms: TimestampMs) -> Result<Made, FeedError> {
+        let made = match start {
+            Start::Ranked(place) => self.next(request, place, now_ms).await,
+            Start::Newest(place) => self.newest(request, Some(place.clone()), now_ms).await,
+            Start::Top if request.algo == Algo::Time => self.newest(request, None, now_ms).await,
+            Start::Top => self.ranked(request, &Served::default(), now_ms).await,
         };
         self.unreadable.store(matches!(made, Err(FeedError::Unavailable(_))), Ordering::Relaxed);
         made
@@ -192,19 +194,15 @@ impl Answers {
     }
 
     /// A page that PostgreSQL lists.
-    async fn listed(
-        &self,
-        request: &FeedRequest,
-        place: Option<&Place>,
-        now_ms: TimestampMs,
-    ) -> Result<Made, FeedError> {
+    async fn listed(&self, request: &FeedRequest, start: &Start, now_ms: TimestampMs) -> Result<Made, FeedError> {
         let Some(fallback) = &self.fallback else { return Err(FeedError::Unavailable("no PostgreSQL".to_owned())) };
-        let begin = |served| Newest { below: Keyset::top(now_ms), began: Began::Postgres, preset: request.preset, served };
-        let (place, turned) = match place {
-            Some(Place::Newest(place)) => (place.clone(), false),
+        let begin =
+            |served| Newest { below: Keyset::top(now_ms), began: Began::Postgres, preset: request.preset, served };
+        let (place, turned) = match start {
+            Start::Newest(place) => (place.clone(), false),
             // From here on the chain is newest first, without what it has shown.
-            Some(Place::Ranked(place)) => (begin(place.served.clone()), true),
-            None => (begin(Served::default()), false),
+            Start::Ranked(place) => (begin(place.served.clone()), true),
+            Start::Top => (begin(Served::default()), false),
         };
         let (asking, from) = (request.clone(), place.clone());
         let count = self.reading(move |feed| feed.ask_for(&asking, &from, now_ms)).await?;

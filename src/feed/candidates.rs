@@ -202,8 +202,9 @@ impl Candidates {
     /// One score a post.
     pub(super) fn score(&self, view: &View<'_>, config: &Config, now_ms: TimestampMs) -> Vec<Ranked> {
         let viewer = view.viewer();
-        let affinity =
-            |(author, sum): &(AuthorNo, Counters)| (*author, score::affinity(score::interactions(config, sum)));
+        let affinity = |(author, sum): &(AuthorNo, Counters)| {
+            (*author, score::affinity(score::interactions(&config.affinity, sum)))
+        };
         let affinities: HashMap<AuthorNo, f64> = viewer.history.iter().map(affinity).collect();
         let ranked = self.posts.iter().filter_map(|(post, sources)| {
             let post = view.facts(*post)?;
@@ -264,7 +265,7 @@ fn favourites(view: &View<'_>, viewer: &Viewer, config: &Config) -> Vec<AuthorNo
     let mut authors: Vec<(u64, Option<Id>, AuthorNo)> = viewer
         .history
         .iter()
-        .map(|(author, sum)| (score::interactions(config, sum), view.author_id(*author), *author))
+        .map(|(author, sum)| (score::interactions(&config.affinity, sum), view.author_id(*author), *author))
         .filter(|(sum, _, author)| *sum > 0 && *author != viewer.me && !viewer.blocked.contains(author))
         .collect();
     authors.sort_unstable_by(|left, right| right.cmp(left));

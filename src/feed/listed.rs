@@ -55,9 +55,7 @@ impl Feed {
         let last = if full { page.last().map(|(post, _)| *post) } else { posts.last() };
         let has_more = full || posts.len() >= asked;
         let counted = page.iter().all(|(_, known)| known.counts.is_some());
-        let next = last.filter(|_| has_more).map(|last| {
-            Place::Newest(Newest { below: last.place(), ..place.clone() })
-        });
+        let next = last.filter(|_| has_more).map(|last| Place::Newest(Newest { below: last.place(), ..place.clone() }));
         Made {
             next,
             pin: None,
@@ -148,5 +146,5 @@ fn terms(view: &View<'_>, viewer: &Viewer, tuning: &Numbers, post: &Listed, now_
 
 fn affinity(config: &Config, viewer: &Viewer, author: AuthorNo) -> f64 {
     let sum = viewer.history.iter().find(|(other, _)| *other == author);
-    sum.map_or(0.0, |(_, sum)| score::affinity(score::interactions(config, sum)))
+    sum.map_or(0.0, |(_, sum)| score::affinity(score::interactions(&config.affinity, sum)))
 }

@@ -68,13 +68,7 @@ impl Feed {
 }
 
 /// Up to `limit` posts that may be shown, and whether there is one more.
-fn take(
-    view: &mut View<'_>,
-    pin: &Pin,
-    mut at: usize,
-    limit: usize,
-    now_ms: TimestampMs,
-) -> Result<Taken, FeedError> {
+fn take(view: &mut View<'_>, pin: &Pin, mut at: usize, limit: usize, now_ms: TimestampMs) -> Result<Taken, FeedError> {
     let viewed_ms = pin.making.numbers.config.viewed_ms();
     let mut taken = Taken { at, complete: true, ..Taken::default() };
     loop {

@@ -6,6 +6,7 @@ use ::http::header::CACHE_CONTROL;
 use ::http::{HeaderValue, StatusCode};
 use edgefeed_storage::model::{Id, IdKind};
 use serde::Serialize;
+use utoipa::ToSchema;
 use warp::reply::Response;
 
 use super::error::Error;
@@ -14,13 +15,14 @@ use super::resource::{self, Call};
 use super::router::Services;
 use crate::auth::Caller;
 use crate::clock::now_ms;
-use crate::feed::page::{Algo, DEFAULT_LIMIT, FeedPage, FeedRequest};
+pub(crate) use crate::feed::page::DEFAULT_LIMIT;
+use crate::feed::page::{Algo, FeedPage, FeedRequest};
 use crate::ranking::Preset;
 
 /// Largest page, in posts.
-const MAX_LIMIT: usize = 100;
+pub(crate) const MAX_LIMIT: usize = 100;
 /// The longest cursor looked at, in bytes.
-const MAX_CURSOR_BYTES: usize = 2_048;
+pub(crate) const MAX_CURSOR_BYTES: usize = 2_048;
 
 /// Answers with a page, and counts the request by the source that answered.
 pub(super) async fn page(services: Services, call: Call) -> Result<Response, Error> {
@@ -56,8 +58,8 @@ fn respond(page: &FeedPage) -> Result<Response, Error> {
 }
 
 /// What came of dropping a reader's pinned pages.
-#[derive(Debug, Serialize)]
-pub(super) struct Invalidated {
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Invalidated {
     /// How many rankings were pinned.
     dropped: usize,
 }
@@ -99,7 +101,7 @@ pub(super) fn viewer(query: &Query<'_>, caller: Caller, ids: IdKind) -> Result<I
 }
 
 /// A cursor as given out; an empty one means the first page, as clients send it before they have one.
-fn cursor(query: &Query<'_>) -> Result<Option<String>, Error> {
+pub(super) fn cursor(query: &Query<'_>) -> Result<Option<String>, Error> {
     match query.get("cursor")? {
         None | Some("") => Ok(None),
         Some(text) if text.len() > MAX_CURSOR_BYTES => Err(Error::BadCursor),

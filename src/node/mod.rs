@@ -1,5 +1,6 @@
 //! The node: starts the parts in order, supervises them, stops them in reverse.
 
+mod discover;
 mod jobs;
 mod outward;
 
@@ -31,6 +32,7 @@ use crate::http::{self, Drained, Services};
 use crate::status::Status;
 use crate::trending::TrendingPosts;
 use crate::tuning::{Origin, Reload, Tuning};
+use discover::Discover;
 use jobs::Jobs;
 use outward::Outside;
 
@@ -92,17 +94,20 @@ impl Node {
         let feed = Arc::new(feed.with_histories(Arc::clone(&affinity)));
         let postgres = config.postgres.is_set().then(|| Breaker::new("postgres", &config.breaker));
         let breakers: Breakers = center.iter().chain(&postgres).cloned().collect();
+        let keys = cursor::Keys::new(&config.http.cursor_key, &config.http.cursor_key_previous);
+        let discover = Discover::new(&store, &lag, &trending, keys.clone());
         let answers = Arc::new(Answers::new(
             Arc::clone(&feed),
             fallback(&config, postgres)?,
             center,
             config.fallback.clone(),
-            cursor::Keys::new(&config.http.cursor_key, &config.http.cursor_key_previous),
+            keys,
             &config.cache,
         ));
         let status = Arc::new(Status::default());
         let mut jobs = Jobs::start(&config, &store, &trending);
         jobs.renew_histories(&affinity);
+        discover.keep(&mut jobs);
         let told = Arc::clone(&affinity);
         status.add_section("affinity", move || told.snapshot());
         tell(&status, &store, &lag, &tuning, &config, &jobs);
@@ -119,6 +124,8 @@ impl Node {
                 let answers = Arc::clone(&answers);
                 Arc::new(move |viewer, now_ms| answers.forget(viewer, now_ms))
             },
+            trending: discover.trending,
+            suggested: discover.suggested,
         });
         let parts = Parts {
             breakers,

@@ -4,6 +4,7 @@ use edgefeed_storage::PostFacts;
 use edgefeed_storage::model::{Counters, HOUR_MS, TimestampMs, hour_of};
 
 use super::Config;
+use super::config::Affinity;
 
 /// The three terms of a score, unweighted.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,9 +40,8 @@ pub fn engagement(config: &Config, sum: &Counters) -> f64 {
 
 /// views + 5·likes + 10·comments + 15·shares, with the configured worth of each: what affinity is the logarithm of, and
 /// authors are ordered by.
-pub fn interactions(config: &Config, sum: &Counters) -> u64 {
+pub fn interactions(worth: &Affinity, sum: &Counters) -> u64 {
     let each = |worth: u32, count: u32| u64::from(worth) * u64::from(count);
-    let worth = &config.affinity;
     each(worth.views, sum.views)
         + each(worth.likes, sum.likes)
         + each(worth.comments, sum.comments)
@@ -76,7 +76,7 @@ mod tests {
             4.0_f64.ln(),
             "no impression counts as one"
         );
-        assert_eq!(interactions(&config, &sum), 9 + 5 + 20 + 15);
+        assert_eq!(interactions(&config.affinity, &sum), 9 + 5 + 20 + 15);
         assert_eq!(affinity(0), 0.0);
         let terms = Terms { freshness: 1.0, engagement: 2.0, affinity: 3.0 };
         assert_eq!(score(&config, &terms), 0.30 * 1.0 + 0.40 * 2.0 + 0.30 * 3.0);

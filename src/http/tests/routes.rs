@@ -1,6 +1,6 @@
 //! `GET /api/v1/feed` from outside.
 
-use std::future::ready;
+use std::future::{pending, ready};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -47,6 +47,8 @@ impl Edge {
             auth: Arc::new(Auth::new(&config, IdKind::Uuid)),
             ids: IdKind::Uuid,
             page: Arc::new(page),
+            trending: Arc::new(|_, _| Box::pin(pending())),
+            suggested: Arc::new(|_, _| Box::pin(pending())),
             forget: Arc::new(move |viewer, _| {
                 forgetting.lock().unwrap().push(viewer);
                 2

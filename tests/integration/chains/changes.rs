@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use edgefeed::cache;
 use edgefeed::feed::{Algo, FeedPage, FeedRequest};
 use edgefeed::ranking::{self, Preset};
+use edgefeed::world::What;
 use edgefeed_storage::model::{Action, HOUR_MS, Id};
 
 use super::stage::{NOW, Stage, all_ids, block, delete, event, follow, ids, like, post, unfollow};
@@ -48,14 +49,17 @@ async fn a_first_page_shows_every_change_of_the_reader_and_of_whom_they_follow_a
     let mut expected = everything(&stage).await;
     assert_eq!(expected.len(), 60);
     let news = author(99);
-    let changes: [(&str, edgefeed::world::What, Box<dyn Fn(&mut BTreeSet<Id>)>); 7] = [
-        ("a new post", post(a_post(60), author(0), NOW - 1), Box::new(|all| drop(all.insert(a_post(60))))),
-        ("a deleted post", delete(a_post(60), author(0)), Box::new(|all| drop(all.remove(&a_post(60))))),
-        ("a hide", event(Action::Hide, READER, a_post(7), author(1), NOW), Box::new(|all| drop(all.remove(&a_post(7))))),
-        ("an unfollow", unfollow(READER, author(2)), Box::new(|all| all.retain(|id| (id.0 - 1_000) % 6 != 2))),
-        ("a block", block(READER, author(3)), Box::new(|all| all.retain(|id| (id.0 - 1_000) % 6 != 3))),
-        ("a block from the other side", block(author(4), READER), Box::new(|all| all.retain(|id| (id.0 - 1_000) % 6 != 4))),
-        ("a follow", follow(READER, news), Box::new(move |all| drop(all.insert(a_post(70))))),
+    let without = |n: u128| move |all: &mut BTreeSet<Id>| all.retain(|id| (id.0 - 1_000) % 6 != n);
+    let add = |id: Id| move |all: &mut BTreeSet<Id>| all.extend([id]);
+    let take = |id: Id| move |all: &mut BTreeSet<Id>| all.retain(|other| *other != id);
+    let changes: [(&str, What, Box<dyn Fn(&mut BTreeSet<Id>)>); 7] = [
+        ("a new post", post(a_post(60), author(0), NOW - 1), Box::new(add(a_post(60)))),
+        ("a deleted post", delete(a_post(60), author(0)), Box::new(take(a_post(60)))),
+        ("a hide", event(Action::Hide, READER, a_post(7), author(1), NOW), Box::new(take(a_post(7)))),
+        ("an unfollow", unfollow(READER, author(2)), Box::new(without(2))),
+        ("a block", block(READER, author(3)), Box::new(without(3))),
+        ("a block from the other side", block(author(4), READER), Box::new(without(4))),
+        ("a follow", follow(READER, news), Box::new(add(a_post(70)))),
     ];
     stage.apply([post(a_post(70), news, NOW - HOUR_MS)]);
     for (what, change, effect) in changes {

@@ -447,8 +447,13 @@ async fn a_chain_shows_each_post_once_in_its_pinned_order_and_repeats_nothing_wh
     region.over.store(true, Ordering::SeqCst);
     tokio::task::spawn_blocking(move || changing.join().unwrap()).await.unwrap();
     println!("{told:?} while {} facts were applied on both nodes", region.written.load(Ordering::Relaxed));
-    for (what, count) in [("pins", told.from_pin), ("lost pins", told.lost), ("posts taken away", told.skipped),
-                          ("forged cursors", told.refused), ("dropped pins", told.dropped)] {
+    for (what, count) in [
+        ("pins", told.from_pin),
+        ("lost pins", told.lost),
+        ("posts taken away", told.skipped),
+        ("forged cursors", told.refused),
+        ("dropped pins", told.dropped),
+    ] {
         assert!(count > 0, "no {what} in {chains} chains");
     }
     let region = Arc::into_inner(region).unwrap();

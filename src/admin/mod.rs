@@ -3,10 +3,12 @@
 mod breaker;
 mod config;
 mod dlq;
+mod explain;
 mod guard;
 mod handler;
 mod metrics;
 mod reload;
+mod replay;
 mod router;
 mod sink;
 
@@ -18,5 +20,6 @@ pub use config::Config;
 pub(crate) use dlq::AcceptOrder;
 pub use guard::Guard;
 pub use metrics::{InstallError, install_metrics};
+pub(crate) use replay::ReplayOrder;
 pub use router::{Parts, routes};
 pub use sink::SinkDoor;

@@ -14,8 +14,9 @@ use warp::reply::Response;
 use super::breaker::{self, Breakers};
 use super::guard::Guard;
 use super::sink::SinkDoor;
-use super::{dlq, reload, sink};
+use super::{dlq, explain, reload, replay, sink};
 use crate::dead_letters::DeadLetters;
+use crate::feed::Feed;
 use crate::http::Error;
 use crate::http::resource::{self, Call, Routes, Takes, listener, resource};
 use crate::status::Status;
@@ -37,6 +38,8 @@ pub struct Parts {
     pub sink: SinkDoor,
     /// The configuration.
     pub reload: Arc<Reload>,
+    /// What ranks.
+    pub feed: Arc<Feed>,
 }
 
 /// The admin routes.
@@ -76,8 +79,12 @@ pub fn routes(status: Arc<Status>, metrics: PrometheusHandle, guard: Guard, part
     ];
     let dlq = dlq::routes(&guard, &Arc::new(parts.dead_letters));
     let sink = sink::routes(&guard, &Arc::new(parts.sink));
-    let reload = reload::route(&guard, &parts.reload);
-    listener(routes.into_iter().chain(dlq).chain(sink).chain([reload]))
+    let ranking = [
+        reload::route(&guard, &parts.reload),
+        explain::route(&guard, &parts.feed),
+        replay::route(&guard, &parts.feed),
+    ];
+    listener(routes.into_iter().chain(dlq).chain(sink).chain(ranking))
 }
 
 fn readiness(status: &Status) -> Result<Response, Error> {

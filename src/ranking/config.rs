@@ -35,6 +35,8 @@ pub struct Config {
     pub trending_max: usize,
     /// How often the trending posts are found anew, in milliseconds.
     pub trending_refresh_ms: u64,
+    /// How many requests are remembered for trying other numbers on them; 0: none.
+    pub recent_requests: usize,
     /// Posts by authors of high affinity: how far back, in days. At most 14.
     pub affinity_days: u32,
     /// Posts by authors of high affinity: how many authors.
@@ -127,6 +129,7 @@ impl Default for Config {
             followed_max: 500,
             trending_max: 200,
             trending_refresh_ms: 1_000,
+            recent_requests: 10_000,
             affinity_days: 14,
             affinity_authors_max: 200,
             affinity_max: 200,
@@ -144,6 +147,9 @@ impl Config {
         let mut problems = self.out_of_bounds("ranking");
         if self.trending_refresh_ms < 100 {
             problems.push("ranking.trending_refresh_ms is below 100; use 100 or more".to_owned());
+        }
+        if self.recent_requests > 100_000 {
+            problems.push(format!("ranking.recent_requests is {}; use at most 100000", self.recent_requests));
         }
         for (name, numbers) in &self.presets {
             let at = format!("ranking.presets.{name}");
@@ -242,7 +248,7 @@ impl Config {
             Ok(Value::Object(numbers)) => numbers,
             _ => Map::new(),
         };
-        for other in ["trending_refresh_ms", "presets", "experiment"] {
+        for other in ["trending_refresh_ms", "recent_requests", "presets", "experiment"] {
             numbers.remove(other);
         }
         numbers

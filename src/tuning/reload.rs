@@ -12,8 +12,8 @@ use super::Tuning;
 use crate::config::{Inputs, Loaded, load};
 use crate::problem::Problem;
 
-/// Keys of `[ranking]` that jobs are started with.
-const NEEDS_RESTART: [&str; 1] = ["ranking.trending_refresh_ms"];
+/// Keys of `[ranking]` that parts are started with.
+const NEEDS_RESTART: [&str; 2] = ["ranking.recent_requests", "ranking.trending_refresh_ms"];
 
 /// What a reload did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

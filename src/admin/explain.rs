@@ -1,0 +1,29 @@
+//! `/admin/explain`: any post on any reader's ranking, for operators and for `edgefeed explain`.
+
+use std::sync::Arc;
+
+use warp::path;
+use warp::reply::Response;
+
+use super::guard::Guard;
+use super::handler::bound;
+use crate::clock::now_ms;
+use crate::feed::{ExplainRequest, Feed};
+use crate::http::Error;
+use crate::http::explain::id;
+use crate::http::feed::preset;
+use crate::http::query::Query;
+use crate::http::resource::{self, Call, Route, Takes, resource};
+
+/// The route of this resource.
+pub(super) fn route(guard: &Arc<Guard>, feed: &Arc<Feed>) -> Route {
+    resource(path!("admin" / "explain"), "/admin/explain", Takes::Get, bound(guard, feed, explain))
+}
+
+async fn explain(guard: Arc<Guard>, feed: Arc<Feed>, call: Call) -> Result<Response, Error> {
+    guard.read(&call.headers)?;
+    let query = Query::parse(&call.query)?;
+    let ids = feed.ids();
+    let (viewer, post, preset) = (id(&query, "user", ids)?, id(&query, "post", ids)?, preset(&query)?);
+    resource::json(&feed.explain_well(ExplainRequest { viewer, post, preset }, now_ms()).await?)
+}

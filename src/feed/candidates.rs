@@ -7,7 +7,7 @@ use edgefeed_storage::model::{Counters, Id, TimestampMs};
 use edgefeed_storage::{AuthorNo, PostFacts, PostNo, StoreError, View, Viewer};
 use hashbrown::HashMap;
 
-use crate::cursor::Keyset;
+use crate::cursor::{Keyset, Served};
 use crate::ranking::filter::{self, Removed};
 use crate::ranking::score;
 use crate::ranking::{Config, Ranked, Sources};
@@ -27,6 +27,8 @@ struct Gather<'a> {
     view: &'a View<'a>,
     viewer: &'a Viewer,
     config: &'a Config,
+    /// What the chain has shown: for it there is no such post.
+    shown: &'a Served,
     now_ms: TimestampMs,
 }
 
@@ -62,15 +64,16 @@ impl Shares {
 }
 
 impl Candidates {
-    /// All three sources.
+    /// All three sources, without what the chain has shown.
     pub(super) fn ranked(
         view: &mut View<'_>,
         config: &Config,
         trending: &[Id],
+        shown: &Served,
         now_ms: TimestampMs,
     ) -> Result<Self, StoreError> {
         let (viewer, favourites, complete) = load(view, |view, viewer| favourites(view, viewer, config))?;
-        let gather = Gather { view, viewer: &viewer, config, now_ms };
+        let gather = Gather { view, viewer: &viewer, config, shown, now_ms };
         let mut all = Self::new(complete);
         all.by(&gather, followed(&viewer, config, now_ms));
         all.by(
@@ -93,12 +96,13 @@ impl Candidates {
         view: &mut View<'_>,
         config: &Config,
         below: Option<Keyset>,
+        shown: &Served,
         now_ms: TimestampMs,
     ) -> Result<Self, StoreError> {
         let (viewer, _, complete) = load(view, |_, _| Vec::new())?;
         let mut all = Self::new(complete);
         let by = By { below, ..followed(&viewer, config, now_ms) };
-        all.by(&Gather { view, viewer: &viewer, config, now_ms }, by);
+        all.by(&Gather { view, viewer: &viewer, config, shown, now_ms }, by);
         all.merge();
         Ok(all)
     }
@@ -124,6 +128,9 @@ impl Candidates {
     /// Takes a post in if it may be shown, and counts it when not.
     fn admit(&mut self, gather: &Gather<'_>, post: PostNo, source: Sources) -> bool {
         let Some(facts) = gather.view.facts(post) else { return false };
+        if !gather.shown.is_empty() && gather.shown.holds(facts.id()) {
+            return false;
+        }
         match filter::removed(gather.viewer, facts, gather.config.viewed_ms(), gather.now_ms) {
             Some(reason) => {
                 self.removed[reason as usize] += 1;
@@ -213,6 +220,7 @@ impl Candidates {
                 sources: *sources,
                 terms,
                 score: score::score(config, &terms),
+                served: false,
             })
         });
         ranked.collect()

@@ -10,7 +10,7 @@ use crate::ranking::Preset;
 pub const DEFAULT_LIMIT: usize = 20;
 
 /// How a feed is ordered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Algo {
     /// By score.
     Ranked,
@@ -29,6 +29,8 @@ pub struct FeedRequest {
     pub algo: Algo,
     /// By which numbers.
     pub preset: Preset,
+    /// Whether what the viewer was served lately stands after all others.
+    pub refresh: bool,
     /// Whether each post carries its features and weights.
     pub explain: bool,
     /// The cursor of the page before, as given out.
@@ -39,7 +41,7 @@ impl FeedRequest {
     /// The first page of a reader's feed, with everything as it is when nothing is asked.
     pub fn of(viewer: Id) -> Self {
         let (algo, preset) = (Algo::Ranked, Preset::Balanced);
-        Self { viewer, limit: DEFAULT_LIMIT, algo, preset, explain: false, cursor: None }
+        Self { viewer, limit: DEFAULT_LIMIT, algo, preset, refresh: false, explain: false, cursor: None }
     }
 }
 
@@ -152,6 +154,9 @@ pub struct Terms {
     pub affinity: f64,
     /// What each term was multiplied with.
     pub weights: TermWeights,
+    /// Whether the post stands after all others because the viewer was served it lately (`refresh=1`).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub served: bool,
 }
 
 /// The weights of the three terms.
@@ -166,7 +171,7 @@ pub struct TermWeights {
 }
 
 /// Why no page could be given. Mapped to a status in `http::error` alone.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum FeedError {
     /// The store cannot be read and no other rung of the ladder can answer; try again later.
     #[error("no source can answer the feed: {0}")]

@@ -25,7 +25,7 @@ mod tests;
 
 pub use config::Config;
 pub use error::Error;
-pub use router::{Answering, PageFn, PageFuture, Services, SuggestedFn, TrendingFn, routes};
+pub use router::{Answering, ForgetFn, PageFn, PageFuture, Services, SuggestedFn, TrendingFn, routes};
 pub use server::{Drained, serve};
 
 /// Says what the metrics of this module mean; call once after the recorder is installed.

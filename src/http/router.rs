@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use edgefeed_storage::model::IdKind;
+use edgefeed_storage::model::{Id, IdKind};
 use warp::path;
 use warp::reply::Response;
 
@@ -22,6 +22,8 @@ pub type PageFuture = Answering<FeedPage>;
 /// Makes a page: `(request, now in epoch milliseconds)`.
 pub type PageFn = Arc<dyn Fn(FeedRequest, i64) -> PageFuture + Send + Sync>;
 
+/// Drops a reader's pinned pages: `(reader, now in epoch milliseconds)`. Tells how many rankings there were.
+pub type ForgetFn = Arc<dyn Fn(Id, i64) -> usize + Send + Sync>;
 /// Makes a page of trending posts.
 pub type TrendingFn = Arc<dyn Fn(TrendingRequest, i64) -> Answering<TrendingPage> + Send + Sync>;
 /// Finds users to suggest.
@@ -36,6 +38,8 @@ pub struct Services {
     pub ids: IdKind,
     /// Makes feeds.
     pub page: PageFn,
+    /// Drops pinned pages.
+    pub forget: ForgetFn,
     /// Makes pages of trending posts.
     pub trending: TrendingFn,
     /// Finds users to suggest.
@@ -58,6 +62,12 @@ pub(crate) fn table(services: &Services) -> Vec<Route> {
     let document = openapi::document(services.ids);
     vec![
         resource(path!("api" / "v1" / "feed"), "/api/v1/feed", Takes::Get, on(services, feed::page)),
+        resource(
+            path!("api" / "v1" / "feed" / "invalidate"),
+            "/api/v1/feed/invalidate",
+            Takes::Post,
+            on(services, feed::invalidate),
+        ),
         resource(
             path!("api" / "v1" / "feed" / "trending"),
             "/api/v1/feed/trending",

@@ -102,6 +102,7 @@ impl Node {
             center,
             config.fallback.clone(),
             keys,
+            &config.cache,
         ));
         let status = Arc::new(Status::default());
         let mut jobs = Jobs::start(&config, &store, &trending);
@@ -118,6 +119,10 @@ impl Node {
             page: {
                 let answers = Arc::clone(&answers);
                 Arc::new(move |request, now_ms| Box::pin(Arc::clone(&answers).page(request, now_ms)))
+            },
+            forget: {
+                let answers = Arc::clone(&answers);
+                Arc::new(move |viewer, now_ms| answers.forget(viewer, now_ms))
             },
             trending: discover.trending,
             suggested: discover.suggested,

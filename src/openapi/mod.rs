@@ -18,6 +18,7 @@ use utoipa::openapi::{PathItem, SecurityRequirement};
 
 use crate::feed::{FeedPage, JsonId};
 use crate::http::error::ErrorBody;
+use crate::http::feed::Invalidated;
 use crate::suggest::SuggestedUsers;
 use crate::trending::TrendingPage;
 
@@ -44,6 +45,7 @@ pub fn document(ids: IdKind) -> OpenApi {
         .schema_from::<FeedPage>()
         .schema_from::<TrendingPage>()
         .schema_from::<SuggestedUsers>()
+        .schema_from::<Invalidated>()
         .schema_from::<ErrorBody>()
         // Last: the kind of ids is the deployment's, not the type's.
         .schema(<JsonId as utoipa::ToSchema>::name(), id::schema(ids))

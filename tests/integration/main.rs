@@ -3,6 +3,7 @@
 
 mod bounds;
 mod center;
+mod chains;
 mod compare;
 mod crash;
 mod demo;

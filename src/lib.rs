@@ -26,6 +26,7 @@ pub mod node;
 pub mod openapi;
 pub mod problem;
 pub mod ranking;
+pub mod rate_limit;
 pub mod secret;
 pub mod status;
 pub mod suggest;

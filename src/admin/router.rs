@@ -79,11 +79,8 @@ pub fn routes(status: Arc<Status>, metrics: PrometheusHandle, guard: Guard, part
     ];
     let dlq = dlq::routes(&guard, &Arc::new(parts.dead_letters));
     let sink = sink::routes(&guard, &Arc::new(parts.sink));
-    let ranking = [
-        reload::route(&guard, &parts.reload),
-        explain::route(&guard, &parts.feed),
-        replay::route(&guard, &parts.feed),
-    ];
+    let ranking =
+        [reload::route(&guard, &parts.reload), explain::route(&guard, &parts.feed), replay::route(&guard, &parts.feed)];
     listener(routes.into_iter().chain(dlq).chain(sink).chain(ranking))
 }
 

@@ -35,7 +35,7 @@ fn parts(breakers: &Breakers) -> Parts {
     let dead_letters = DeadLetters::new(Arc::clone(&STORE), config.kafka.topics.clone());
     let tuning = Arc::new(Tuning::default());
     let feed = Arc::new(Feed::new(Arc::clone(&STORE), Arc::default(), Arc::default(), Arc::clone(&tuning)));
-    let reload = Arc::new(Reload::new(None, tuning));
+    let reload = Arc::new(Reload::new(None, tuning, |_| Ok(())));
     Parts { breakers: Arc::clone(breakers), dead_letters, sink: SinkDoor::outside(&config), reload, feed }
 }
 

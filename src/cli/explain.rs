@@ -43,8 +43,7 @@ async fn explain(config: &Config, request: ExplainRequest) -> Result<Explanation
         Live::Node(node) => {
             let ids = config.node.ids;
             let (user, post) = (ids.format(request.viewer), ids.format(request.post));
-            let query =
-                [("user", Some(&*user)), ("post", Some(&*post)), ("preset", Some(request.preset.name()))];
+            let query = [("user", Some(&*user)), ("post", Some(&*post)), ("preset", Some(request.preset.name()))];
             node.get(&path("/admin/explain", &query)).await
         }
         Live::Store(store) => {

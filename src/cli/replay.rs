@@ -57,8 +57,9 @@ fn read(path: &Path) -> Result<ranking::Config, Failure> {
     let mut table: toml::Table =
         toml::from_str(&text).map_err(|error| bad(error.message().to_owned(), "correct the TOML"))?;
     let section = table.remove("ranking").ok_or_else(|| bad("has no [ranking]".to_owned(), "write the section"))?;
-    let ranking: ranking::Config =
-        section.try_into().map_err(|error: toml::de::Error| bad(error.message().to_owned(), "see edgefeed.example.toml"))?;
+    let ranking: ranking::Config = section
+        .try_into()
+        .map_err(|error: toml::de::Error| bad(error.message().to_owned(), "see edgefeed.example.toml"))?;
     let problems = ranking.problems();
     if problems.is_empty() { Ok(ranking) } else { Err(bad(problems.join("; "), "set values within the bounds")) }
 }
@@ -76,7 +77,8 @@ fn text(report: &Report) -> String {
     });
     let places = report.places;
     let head = ["SET", "REQUESTS", "OVERLAP", "P10", "LEAST", "", "ENTROPY", "MEDIAN AGE", "POSTS", "WEIGHTS"];
-    let note = format!("the first {places} places of {} requests; {} had nothing to rank\n", report.requests, report.empty);
+    let note =
+        format!("the first {places} places of {} requests; {} had nothing to rank\n", report.requests, report.empty);
     format!("{}{note}", table(head, rows))
 }
 

@@ -137,6 +137,8 @@ fn config(options: &Options, home: &Home, brokers: &str, secret: &SecretString) 
     config.http.listen.set_port(options.port);
     config.admin.listen.set_port(options.admin_port);
     config.auth.hs256_secret = secret.clone();
+    // A demo is for trying out, load generators included.
+    config.limits.subject_per_s = 0;
     config.storage.dir = home.dir.join(STORE);
     config.kafka.brokers = brokers.to_owned();
     config.kafka.topics.blocks = Some("cdc.blocks".to_owned());

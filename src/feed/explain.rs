@@ -1,13 +1,16 @@
 //! Why a post stands where it does on a reader's ranking, or which stage left it out. Found by the code that ranks: the
 //! same candidates, scores and places, and for what is absent the same sources without their ends.
 
+use std::sync::Arc;
+
 use edgefeed_storage::model::{Id, TimestampMs};
-use edgefeed_storage::{PostNo, PostRow, View};
+use edgefeed_storage::{PostFacts, PostNo, PostRow, View};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::candidates::{BySource, Candidates};
 use super::page::{Freshness, JsonId, Terms};
-use super::{Feed, FeedError, explained, freshness, rfc3339};
+use super::{Feed, FeedError, explained, features, freshness, rfc3339};
 use crate::cursor::Served;
 use crate::metrics;
 use crate::ranking::filter::{self, Removed};
@@ -26,7 +29,7 @@ pub struct ExplainRequest {
 }
 
 /// How far a post came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// On the ranking, with a rank and a place.
@@ -55,31 +58,38 @@ impl Stage {
 }
 
 /// Everything there is to say of one post on one reader's ranking: exactly the JSON of `GET /api/v1/feed/explain`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Explanation {
     /// The reader.
     pub user_id: JsonId,
     /// The post.
     pub post_id: JsonId,
     /// Who wrote it; `null` when that is not known.
+    #[schema(required = true)]
     pub author_id: Option<JsonId>,
     /// When it was written (RFC 3339, UTC, milliseconds); `null` when that is not known.
+    #[schema(required = true, format = DateTime)]
     pub created_at: Option<String>,
     /// How far it came.
     pub stage: Stage,
     /// Why it may not be shown, where that is so: `own`, `deleted`, `dated_ahead`, `blocked`, `hidden` or `viewed`.
+    #[schema(required = true)]
     pub reason: Option<String>,
     /// What each source says of it; `null` where none was asked.
+    #[schema(required = true)]
     pub sources: Option<BySource>,
     /// Its score, or the one it would have; `null` where it was never looked at.
+    #[schema(required = true)]
     pub score: Option<f64>,
     /// What the score is made of, with its rank and its place where it has them.
+    #[schema(required = true)]
     pub explain: Option<Terms>,
     /// How many posts the ranking has.
     pub ranked_posts: usize,
     /// The preset that was asked for.
     pub preset: String,
     /// The `now` of the formula, in epoch milliseconds.
+    #[schema(value_type = i64)]
     pub ranked_at: TimestampMs,
     /// What this answer lacks against a healthy one.
     pub degraded: Vec<String>,
@@ -103,6 +113,20 @@ impl Looked {
 }
 
 impl Feed {
+    /// Explains one post at `now_ms` with what the center knows of the reader, as far as it answers in time, on a thread
+    /// that may wait.
+    pub async fn explain_well(
+        self: Arc<Self>,
+        request: ExplainRequest,
+        now_ms: TimestampMs,
+    ) -> Result<Explanation, FeedError> {
+        self.prepare(request.viewer, now_ms).await;
+        tokio::task::spawn_blocking(move || self.explain(&request, now_ms)).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "explaining a post panicked");
+            Err(FeedError::Internal)
+        })
+    }
+
     /// Explains one post at `now_ms`, as [`Feed::page`] would rank it then.
     pub fn explain(&self, request: &ExplainRequest, now_ms: TimestampMs) -> Result<Explanation, FeedError> {
         let numbers = self.tuning.numbers(request.viewer, request.preset);
@@ -132,7 +156,13 @@ impl Feed {
             score: looked.ranked.map(|(ranked, _)| ranked.score),
             explain: looked.ranked.and_then(|(ranked, stands)| {
                 let facts = view.facts(view.find(ranked.id)?)?;
-                Some(explained(&view, &numbers.config, facts, &ranked.into(), stands, now_ms))
+                let config = &numbers.config;
+                Some(Terms {
+                    features: features(&view.viewer(), config, facts, &ranked.terms, now_ms),
+                    rank: stands.map(|(rank, _)| rank + 1),
+                    place: stands.map(|(_, place)| place + 1),
+                    ..explained(&ranked.terms, false, config)
+                })
             }),
             ranked_posts: candidates.len(),
             preset: request.preset.name().to_owned(),
@@ -173,7 +203,7 @@ fn look(
     }
     let mut posts = scored(candidates);
     posts.sort_unstable_by(ranking::by_score);
-    let id = view.facts(post).map(edgefeed_storage::PostFacts::id);
+    let id = view.facts(post).map(PostFacts::id);
     let rank = posts.iter().position(|other| Some(other.id) == id);
     let order = select::space(posts.iter().map(|post| post.author), &config.spacing, usize::MAX);
     let ranked = rank.and_then(|rank| {

@@ -1,13 +1,13 @@
 //! The first places of a ranking by numbers that are not in force.
 
-use edgefeed_storage::model::{Id, TimestampMs};
 use edgefeed_storage::StoreError;
+use edgefeed_storage::model::{Id, TimestampMs};
 
 use super::Feed;
 use super::candidates::Candidates;
 use crate::cursor::Served;
 use crate::ranking::{self, select};
-use crate::tuning::{Numbers, Recent, Report, Sets, Shown, replay, PLACES};
+use crate::tuning::{Numbers, PLACES, Recent, Report, Sets, Shown, replay};
 
 impl Feed {
     /// What other sets would make of these requests at `now_ms`, against those in force. Reads memory, and the store for

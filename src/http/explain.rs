@@ -15,7 +15,7 @@ use crate::feed::ExplainRequest;
 
 /// Answers with everything there is to say of one post.
 pub(super) async fn explain(services: Services, call: Call) -> Result<Response, Error> {
-    let caller = services.auth.authenticate(&call.headers)?;
+    let caller = services.door.admit(&call.headers).await?;
     let query = Query::parse(&call.query)?;
     let request = ExplainRequest {
         viewer: viewer(&query, caller, services.ids)?,

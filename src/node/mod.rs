@@ -28,10 +28,10 @@ use crate::dead_letters::DeadLetters;
 use crate::failure::Failure;
 use crate::fallback::Fallback;
 use crate::feed::{Answers, Feed};
-use crate::http::{self, Drained, Services};
+use crate::http::{self, Door, Drained, Edge, Renewable, Services};
 use crate::status::Status;
 use crate::trending::TrendingPosts;
-use crate::tuning::{Origin, Reload, Tuning};
+use crate::tuning::{Origin, Reload, Requests, Tuning};
 use discover::Discover;
 use jobs::Jobs;
 use outward::Outside;
@@ -52,6 +52,8 @@ pub struct Node {
     pub answers: Arc<Answers>,
     /// What it tells about itself.
     pub status: Arc<Status>,
+    /// What reads its keys and certificates anew when an operator says so.
+    pub renewable: Renewable,
     /// Where readers ask.
     pub http: SocketAddr,
     /// Where operators ask.
@@ -59,6 +61,7 @@ pub struct Node {
     sink: Option<Arc<Sink>>,
     affinity: Arc<Affinity>,
     reload: Arc<Reload>,
+    requests: Arc<Requests>,
     materializer: Materializer,
     jobs: Jobs,
     servers: Vec<JoinHandle<Drained>>,
@@ -80,18 +83,24 @@ impl Node {
         let public = bind(config.http.listen, "http.listen").await?;
         let operators = bind(config.admin.listen, "admin.listen").await?;
         let (http, admin) = (address(&public)?, address(&operators)?);
+        let (renewable, public_edge) = front(&config)?;
         let store = open(&config).await?;
         let materializer = Materializer::start(&config.kafka, Arc::clone(&store), Arc::new(now_ms))
             .map_err(|error| Failure::failed(error.to_string()))?;
         let lag = materializer.lag();
         let trending = Arc::new(TrendingPosts::default());
         let tuning = Arc::new(Tuning::of(&config.ranking));
-        let reload = Arc::new(Reload::new(origin, Arc::clone(&tuning)));
+        let reload = Arc::new(Reload::new(origin, Arc::clone(&tuning), {
+            let renewable = renewable.clone();
+            move |config: &Config| renewable.renew(config)
+        }));
         let outside = Outside::new(&config)?;
         let center = outside.as_ref().map(|outside| Arc::clone(&outside.breaker));
         let affinity = histories(&config, &store, &lag, outside.as_ref());
         let feed = Feed::new(Arc::clone(&store), Arc::clone(&trending), Arc::clone(&lag), Arc::clone(&tuning));
-        let feed = Arc::new(feed.with_histories(Arc::clone(&affinity)));
+        let requests = Arc::new(Requests::open(&config.storage.dir, config.ranking.recent_requests));
+        let feed = feed.with_histories(Arc::clone(&affinity)).with_requests(Arc::clone(&requests));
+        let feed = Arc::new(feed);
         let postgres = config.postgres.is_set().then(|| Breaker::new("postgres", &config.breaker));
         let breakers: Breakers = center.iter().chain(&postgres).cloned().collect();
         let keys = cursor::Keys::new(&config.http.cursor_key, &config.http.cursor_key_previous);
@@ -108,17 +117,22 @@ impl Node {
         let mut jobs = Jobs::start(&config, &store, &trending);
         jobs.renew_histories(&affinity);
         discover.keep(&mut jobs);
+        jobs.keep_requests(&requests);
         let told = Arc::clone(&affinity);
         status.add_section("affinity", move || told.snapshot());
         tell(&status, &store, &lag, &tuning, &config, &jobs);
         tell_rungs(&status, &answers, &breakers);
         let sink = outward::sink(&config, outside.as_ref(), &store, &lag, &status)?;
         let routes = http::routes(&Services {
-            auth: Arc::new(Auth::new(&config.auth, config.node.ids)),
+            door: Arc::clone(&renewable.door),
             ids: config.node.ids,
             page: {
                 let answers = Arc::clone(&answers);
                 Arc::new(move |request, now_ms| Box::pin(Arc::clone(&answers).page(request, now_ms)))
+            },
+            explain: {
+                let feed = Arc::clone(&feed);
+                Arc::new(move |request, now_ms| Box::pin(Arc::clone(&feed).explain_well(request, now_ms)))
             },
             forget: {
                 let answers = Arc::clone(&answers);
@@ -132,15 +146,31 @@ impl Node {
             dead_letters: DeadLetters::new(Arc::clone(&store), config.kafka.topics.clone()),
             sink: SinkDoor::of(&config, sink.as_ref()),
             reload: Arc::clone(&reload),
+            feed: Arc::clone(&feed),
         };
         let admin_routes = admin::routes(Arc::clone(&status), recorder, Guard::new(&config.admin.token), parts);
-        let limits = config.limits.clone();
         let servers = vec![
-            tokio::spawn(http::serve(public, routes, limits.clone(), drain(&status))),
-            tokio::spawn(http::serve(operators, admin_routes, limits.for_admin(), drain(&status))),
+            tokio::spawn(http::serve(public, routes, public_edge, drain(&status))),
+            tokio::spawn(http::serve(operators, admin_routes, Edge::admin(&config.limits, None), drain(&status))),
         ];
         status.set_started();
-        Ok(Self { store, lag, feed, answers, affinity, reload, status, http, admin, sink, materializer, jobs, servers })
+        Ok(Self {
+            store,
+            lag,
+            feed,
+            answers,
+            affinity,
+            reload,
+            requests,
+            status,
+            renewable,
+            http,
+            admin,
+            sink,
+            materializer,
+            jobs,
+            servers,
+        })
     }
 
     /// Drains and stops: `/readyz` turns, requests in flight finish or are cut at the deadline, what was applied is
@@ -158,8 +188,12 @@ impl Node {
             fallback.close().await;
         }
         let (store, materializer, sink) = (self.store, self.materializer, self.sink);
+        let requests = self.requests;
         let stopped = tokio::task::spawn_blocking(move || {
             // While the store still follows Kafka: the sink waits for it to end a range.
+            if let Err(error) = requests.write() {
+                tracing::warn!(%error, "the requests of late are not kept");
+            }
             let left = sink.map_or(Ok(()), |sink| outward::stop(&sink));
             let stopped = materializer.stop(STOP_PATIENCE).map_err(|error| error.to_string());
             let synced = store.sync().map_err(|error| error.to_string());
@@ -223,6 +257,16 @@ async fn bind(listen: SocketAddr, key: &str) -> Result<TcpListener, Failure> {
 
 fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
     listener.local_addr().map_err(|error| Failure::failed(format!("a listener has no address: {error}")))
+}
+
+/// The way in and the edge of the public listener.
+fn front(config: &Config) -> Result<(Renewable, Edge), Failure> {
+    let unusable = |problem| Failure::config(&[problem]);
+    let auth = Auth::new(&config.auth, config.node.ids).map_err(unusable)?;
+    let tls = config.http.tls().map_err(unusable)?;
+    let edge = Edge::public(&config.http, &config.limits, tls.clone());
+    let door = Arc::new(Door::new(auth, &config.limits));
+    Ok((Renewable { door, tls: tls.into_iter().collect() }, edge))
 }
 
 async fn open(config: &Config) -> Result<Arc<Store>, Failure> {

@@ -158,12 +158,12 @@ impl Config {
                 Some(Preset::Balanced) => {
                     problems.push(format!("{at} is [ranking] itself; set its numbers there"));
                 }
-                Some(preset) => problems.extend(bad(self.preset_over(preset, numbers), &at)),
+                Some(preset) => problems.extend(self.worse(self.preset_over(preset, numbers), &at)),
             }
         }
         problems.extend(self.experiment.problems());
         let at = "ranking.experiment.numbers";
-        problems.extend(bad(self.experiment.numbers.over(self, at), at));
+        problems.extend(self.worse(self.experiment.numbers.over(self, at), at));
         problems
     }
 
@@ -218,6 +218,16 @@ impl Config {
             ("spacing.gap", self.spacing.gap as u64, 1_000),
             ("spacing.window", self.spacing.window as u64, 1_000),
         ]
+    }
+
+    /// What is wrong with a set made from this one and not with this one.
+    fn worse(&self, set: Result<Self, Vec<String>>, at: &str) -> Vec<String> {
+        let set = match set {
+            Ok(set) => set,
+            Err(problems) => return problems,
+        };
+        let known = self.out_of_bounds(at);
+        set.out_of_bounds(at).into_iter().filter(|problem| !known.contains(problem)).collect()
     }
 
     /// The set of a preset: the numbers here, over them the preset's own, over them the operator's.
@@ -275,9 +285,4 @@ impl Config {
     pub fn viewed_ms(&self) -> i64 {
         i64::from(self.viewed_hours) * HOUR_MS
     }
-}
-
-/// What is wrong with a set made from others.
-fn bad(set: Result<Config, Vec<String>>, at: &str) -> Vec<String> {
-    set.map_or_else(|problems| problems, |set| set.out_of_bounds(at))
 }

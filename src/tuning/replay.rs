@@ -26,7 +26,8 @@ pub fn replay(
     let mut tallies: BTreeMap<&str, Tally> = BTreeMap::new();
     let (mut ranked, mut empty) = (0, 0);
     for request in requests {
-        let (old, other) = (current.numbers(request.viewer, request.preset), new.numbers(request.viewer, request.preset));
+        let (old, other) =
+            (current.numbers(request.viewer, request.preset), new.numbers(request.viewer, request.preset));
         let (shown, would_be) = (first(request.viewer, old)?, first(request.viewer, other)?);
         if shown.is_empty() && would_be.is_empty() {
             empty += 1;

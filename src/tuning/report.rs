@@ -75,7 +75,7 @@ pub struct Side {
 
 /// Gathers what the requests of one set come to.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub(super) struct Tally {
     overlaps: Vec<f64>,
     current: Gathered,
     new: Gathered,
@@ -90,14 +90,14 @@ struct Gathered {
 
 impl Tally {
     /// Adds a request: its version and its first places, as they are and as they would be.
-    pub fn add(&mut self, current: (&str, &[Shown]), new: (&str, &[Shown]), now_ms: TimestampMs) {
+    pub(super) fn add(&mut self, current: (&str, &[Shown]), new: (&str, &[Shown]), now_ms: TimestampMs) {
         self.overlaps.push(overlap(current.1, new.1));
         self.current.add(current, now_ms);
         self.new.add(new, now_ms);
     }
 
     /// What it all comes to.
-    pub fn report(self) -> SetReport {
+    pub(super) fn report(self) -> SetReport {
         let mut overlaps = self.overlaps;
         overlaps.sort_unstable_by(f64::total_cmp);
         let at = |share: f64| overlaps.get((overlaps.len() as f64 * share) as usize).copied().unwrap_or(0.0);

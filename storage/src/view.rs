@@ -159,6 +159,12 @@ impl View<'_> {
         self.hot.author_id(author)
     }
 
+    /// The row of a post, removed ones included, straight from the store; `None` for one it never heard of.
+    pub fn post_row(&self, post: Id) -> Result<Option<PostRow>> {
+        let bytes = self.store.engine.get(Family::Posts, &self.store.keys.one(post))?;
+        bytes.map(|bytes| value::decode(Family::Posts, &bytes)).transpose()
+    }
+
     /// Which of these posts the reader's own `likes` rows are about, in the order asked.
     pub fn liked(&self, posts: &[Id]) -> Result<Vec<bool>> {
         let keys: Vec<_> = posts.iter().map(|post| self.store.keys.two(self.viewer.id, *post)).collect();

@@ -715,6 +715,11 @@ impl Oracle {
         &self.posts
     }
 
+    /// Posts whose rows were deleted.
+    pub(crate) fn gone(&self) -> impl Iterator<Item = &Id> {
+        self.gone.keys()
+    }
+
     /// `(follower, following)`.
     pub(crate) fn follows(&self) -> &BTreeSet<(Id, Id)> {
         &self.follows

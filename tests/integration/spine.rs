@@ -41,6 +41,8 @@ impl Spine {
         config.http.listen.set_port(0);
         config.admin.listen.set_port(0);
         config.auth.hs256_secret = SecretString::from(SECRET);
+        // A test asks faster than any reader.
+        config.limits.subject_per_s = 0;
         config.storage.dir = dir.path().join("store");
         config.kafka.brokers = brokers.clone();
         config.kafka.topics.blocks = Some("cdc.blocks".to_owned());

@@ -1,15 +1,16 @@
 //! Where one post stands in each source: the sources themselves, without their ends.
 
 use edgefeed_storage::model::{Id, TimestampMs};
-use edgefeed_storage::{PostNo, View, Viewer};
+use edgefeed_storage::{PostFacts, PostNo, View, Viewer};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{By, Candidates, Gather, affine, favourites, followed};
 use crate::cursor::Served;
 use crate::ranking::{Config, Sources};
 
 /// What each source says of a post.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BySource {
     /// Posts of authors the reader follows.
     pub followed: Standing,
@@ -20,18 +21,21 @@ pub struct BySource {
 }
 
 /// Where a post stands in a source.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Standing {
     /// Whether the source has it.
     pub candidate: bool,
     /// Why not: `not_followed`, `no_affinity`, `author_beyond_cap`, `older_than_window`, `beyond_author_max`,
     /// `not_trending`, `beyond_cap` or `not_in_memory`.
+    #[schema(required = true)]
     pub reason: Option<String>,
     /// Its place in the source's own order, from 1, among what the reader may see.
+    #[schema(required = true)]
     pub position: Option<usize>,
     /// How many posts the source gives.
     pub limit: usize,
     /// Its author's place among those of highest affinity, from 1.
+    #[schema(required = true)]
     pub author_position: Option<usize>,
 }
 
@@ -73,7 +77,7 @@ impl Candidates {
         let everybody = Config { affinity_authors_max: usize::MAX, ..config.clone() };
         let ranked = favourites(view, viewer, &everybody);
         let favourites = ranked.get(..config.affinity_authors_max).unwrap_or(&ranked);
-        let author = view.facts(post).map(edgefeed_storage::PostFacts::author);
+        let author = view.facts(post).map(PostFacts::author);
         let author_position = ranked.iter().position(|other| Some(*other) == author).map(|at| at + 1);
         let affinity = match author_position {
             None => Standing::without("no_affinity", config.affinity_max),

@@ -20,6 +20,7 @@ pub mod failure;
 pub mod fallback;
 pub mod feed;
 pub mod http;
+pub mod kept;
 pub mod metrics;
 pub mod migrate;
 pub mod node;

@@ -18,6 +18,7 @@ mod tests;
 pub use breaker::{Breakers, snapshot as breakers};
 pub use config::Config;
 pub(crate) use dlq::AcceptOrder;
+pub use explain::FeedDoor;
 pub use guard::Guard;
 pub use metrics::{InstallError, install_metrics};
 pub(crate) use replay::ReplayOrder;

@@ -12,11 +12,11 @@ use warp::path;
 use warp::reply::Response;
 
 use super::breaker::{self, Breakers};
+use super::explain::FeedDoor;
 use super::guard::Guard;
 use super::sink::SinkDoor;
 use super::{dlq, explain, reload, replay, sink};
 use crate::dead_letters::DeadLetters;
-use crate::feed::Feed;
 use crate::http::Error;
 use crate::http::resource::{self, Call, Routes, Takes, listener, resource};
 use crate::status::Status;
@@ -39,7 +39,7 @@ pub struct Parts {
     /// The configuration.
     pub reload: Arc<Reload>,
     /// What ranks.
-    pub feed: Arc<Feed>,
+    pub feed: FeedDoor,
 }
 
 /// The admin routes.
@@ -79,8 +79,8 @@ pub fn routes(status: Arc<Status>, metrics: PrometheusHandle, guard: Guard, part
     ];
     let dlq = dlq::routes(&guard, &Arc::new(parts.dead_letters));
     let sink = sink::routes(&guard, &Arc::new(parts.sink));
-    let ranking =
-        [reload::route(&guard, &parts.reload), explain::route(&guard, &parts.feed), replay::route(&guard, &parts.feed)];
+    let feed = Arc::new(parts.feed);
+    let ranking = [reload::route(&guard, &parts.reload), explain::route(&guard, &feed), replay::route(&guard, &feed)];
     listener(routes.into_iter().chain(dlq).chain(sink).chain(ranking))
 }
 

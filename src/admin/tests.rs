@@ -13,7 +13,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use super::{Breakers, Guard, Parts, SinkDoor, routes};
+use super::{Breakers, FeedDoor, Guard, Parts, SinkDoor, routes};
 use crate::config::Config;
 use crate::dead_letters::DeadLetters;
 use crate::dead_letters::tests::store_with_letters;
@@ -36,7 +36,13 @@ fn parts(breakers: &Breakers) -> Parts {
     let tuning = Arc::new(Tuning::default());
     let feed = Arc::new(Feed::new(Arc::clone(&STORE), Arc::default(), Arc::default(), Arc::clone(&tuning)));
     let reload = Arc::new(Reload::new(None, tuning, |_| Ok(())));
-    Parts { breakers: Arc::clone(breakers), dead_letters, sink: SinkDoor::outside(&config), reload, feed }
+    Parts {
+        breakers: Arc::clone(breakers),
+        dead_letters,
+        sink: SinkDoor::outside(&config),
+        reload,
+        feed: FeedDoor::of(move || Arc::clone(&feed)),
+    }
 }
 
 /// A request as the router takes it; what the server adds around it is tested with the server.

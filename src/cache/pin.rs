@@ -165,7 +165,7 @@ mod tests {
                 id: Id(u128::from(n) * 0x1_0000_0001),
                 author: AuthorNo::from(n * 7 % authors),
                 created_at: 5,
-                sources: if n % 2 == 0 { Sources::FOLLOWED } else { Sources::TRENDING.and(Sources::AFFINITY) },
+                sources: if n.is_multiple_of(2) { Sources::FOLLOWED } else { Sources::TRENDING.and(Sources::AFFINITY) },
                 terms,
                 score: score::score(&Config::default(), &terms),
                 served: n >= served_from,

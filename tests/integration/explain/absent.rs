@@ -41,7 +41,9 @@ impl Drawer<'_> {
             1 => oracle.hidden().iter().filter(|(user, _)| *user == viewer).map(|(_, post)| *post).collect(),
             2 => oracle.viewed().keys().filter(|(user, _)| *user == viewer).map(|(_, post)| *post).collect(),
             3 => by(&|author| author == viewer),
-            4 => by(&|author| oracle.blocks().contains(&(viewer, author)) || oracle.blocks().contains(&(author, viewer))),
+            4 => {
+                by(&|author| oracle.blocks().contains(&(viewer, author)) || oracle.blocks().contains(&(author, viewer)))
+            }
             5 => by(&|author| oracle.follows().contains(&(viewer, author))),
             6 => self.trending.iter().skip(150).copied().collect(),
             7 => {

@@ -69,7 +69,8 @@ fn explanations_are_the_page(config: WorldConfig) {
                 assert_eq!(told.ranked_posts, page.posts.len());
                 assert_eq!(told.freshness.weights_version, page.freshness.weights_version);
                 let sources = told.sources.unwrap();
-                let of = [("followed", &sources.followed), ("trending", &sources.trending), ("affinity", &sources.affinity)];
+                let of =
+                    [("followed", &sources.followed), ("trending", &sources.trending), ("affinity", &sources.affinity)];
                 let has: BTreeSet<_> = of.iter().filter(|(_, of)| of.candidate).map(|(name, _)| *name).collect();
                 assert_eq!(has, post.sources.iter().copied().collect::<BTreeSet<_>>());
                 assert!(of.iter().all(|(_, of)| of.candidate == (of.reason.is_none() && of.position.is_some())));
@@ -106,7 +107,10 @@ fn presets_do_what_their_names_say() {
     let (mut young, mut old) = (Vec::new(), Vec::new());
     for viewer in viewers(&world, 20) {
         let of = |preset| feed.page(&whole(viewer, preset), now_ms).unwrap().posts;
-        assert!(of(Preset::Friends).iter().all(|post| post.sources != ["trending"]), "friends: nothing for being popular");
+        assert!(
+            of(Preset::Friends).iter().all(|post| post.sources != ["trending"]),
+            "friends: nothing for being popular"
+        );
         let ages = |posts: &[PagePost]| -> Vec<f64> {
             posts.iter().take(10).map(|post| post.explain.unwrap().features.unwrap().age_hours).collect()
         };

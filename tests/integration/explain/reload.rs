@@ -69,7 +69,11 @@ fn one_set_made_it(page: &Value, known: &BTreeMap<String, (String, Config)>) -> 
             (1.0 + acts / number(&raw["impressions"]).max(1.0)).ln(),
             (1.0 + number(&raw["interactions"])).ln(),
         ];
-        assert_eq!(["freshness", "engagement", "affinity"].map(|term| number(&told[term])), terms, "{version}: {post:#}");
+        assert_eq!(
+            ["freshness", "engagement", "affinity"].map(|term| number(&told[term])),
+            terms,
+            "{version}: {post:#}"
+        );
         let score = weights[0] * terms[0] + weights[1] * terms[1] + weights[2] * terms[2];
         assert_eq!(number(&post["score"]).to_bits(), score.to_bits(), "{version}: {post:#}");
     }
@@ -111,7 +115,8 @@ async fn a_reload_under_load_fails_no_request_and_mixes_no_weights() {
     let mut waited_for = 0;
     for reload in 1..=reloads {
         // As many pages as there are readers lie between two exchanges at least.
-        while pages.load(Ordering::Acquire) < waited_for + READERS && !readers.iter().any(|reader| reader.is_finished()) {
+        while pages.load(Ordering::Acquire) < waited_for + READERS && !readers.iter().any(|reader| reader.is_finished())
+        {
             met.notified().await;
         }
         waited_for = pages.load(Ordering::Acquire);
@@ -156,7 +161,10 @@ async fn a_hangup_reads_the_configuration_again() {
     let config = Config { weight_affinity: 0.5, ..Config::default() };
     let viewer = place.world.user(0);
     let (status, page) = ask(&reqwest::Client::new(), viewer, &place.public("/api/v1/feed")).await;
-    assert_eq!((status, &page["freshness"]["weights_version"]), (200, &json!(format!("balanced.{}", config.version()))));
+    assert_eq!(
+        (status, &page["freshness"]["weights_version"]),
+        (200, &json!(format!("balanced.{}", config.version())))
+    );
     place.configure("[ranking]\nweight_affinity = -1\n");
     node.signal("HUP");
     let line = node.wait_for_message("the configuration was not reloaded");

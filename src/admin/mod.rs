@@ -3,10 +3,12 @@
 mod breaker;
 mod config;
 mod dlq;
+mod explain;
 mod guard;
 mod handler;
 mod metrics;
 mod reload;
+mod replay;
 mod router;
 mod sink;
 
@@ -16,7 +18,9 @@ mod tests;
 pub use breaker::{Breakers, snapshot as breakers};
 pub use config::Config;
 pub(crate) use dlq::AcceptOrder;
+pub use explain::FeedDoor;
 pub use guard::Guard;
 pub use metrics::{InstallError, install_metrics};
+pub(crate) use replay::ReplayOrder;
 pub use router::{Parts, routes};
 pub use sink::SinkDoor;

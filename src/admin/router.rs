@@ -12,9 +12,10 @@ use warp::path;
 use warp::reply::Response;
 
 use super::breaker::{self, Breakers};
+use super::explain::FeedDoor;
 use super::guard::Guard;
 use super::sink::SinkDoor;
-use super::{dlq, reload, sink};
+use super::{dlq, explain, reload, replay, sink};
 use crate::dead_letters::DeadLetters;
 use crate::http::Error;
 use crate::http::resource::{self, Call, Routes, Takes, listener, resource};
@@ -37,6 +38,8 @@ pub struct Parts {
     pub sink: SinkDoor,
     /// The configuration.
     pub reload: Arc<Reload>,
+    /// What ranks.
+    pub feed: FeedDoor,
 }
 
 /// The admin routes.
@@ -76,8 +79,9 @@ pub fn routes(status: Arc<Status>, metrics: PrometheusHandle, guard: Guard, part
     ];
     let dlq = dlq::routes(&guard, &Arc::new(parts.dead_letters));
     let sink = sink::routes(&guard, &Arc::new(parts.sink));
-    let reload = reload::route(&guard, &parts.reload);
-    listener(routes.into_iter().chain(dlq).chain(sink).chain([reload]))
+    let feed = Arc::new(parts.feed);
+    let ranking = [reload::route(&guard, &parts.reload), explain::route(&guard, &feed), replay::route(&guard, &feed)];
+    listener(routes.into_iter().chain(dlq).chain(sink).chain(ranking))
 }
 
 fn readiness(status: &Status) -> Result<Response, Error> {

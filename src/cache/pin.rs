@@ -57,12 +57,20 @@ pub struct Pinned {
     pub served: bool,
     /// Its place in the order by score, from 0.
     pub rank: usize,
+    /// Its place on the pages, from 0; `None` where no score orders them.
+    pub place: Option<usize>,
 }
 
 impl Pinned {
     /// A post as it was ranked.
     pub fn of(post: &Ranked, rank: usize) -> Self {
-        Self { id: post.id, sources: post.sources, terms: post.terms, served: post.served, rank }
+        Self { id: post.id, sources: post.sources, terms: post.terms, served: post.served, rank, place: None }
+    }
+
+    /// The same in a place of its own.
+    #[must_use]
+    pub fn at(self, place: usize) -> Self {
+        Self { place: Some(place), ..self }
     }
 }
 
@@ -85,7 +93,8 @@ impl Pin {
 
     /// The posts from a place on, in the order of the pages.
     pub fn from(&self, place: usize) -> impl Iterator<Item = Pinned> + '_ {
-        self.order().get(place..).unwrap_or_default().iter().filter_map(|row| self.read(usize::from(*row)))
+        let placed = self.order().iter().enumerate().skip(place);
+        placed.filter_map(|(place, row)| Some(self.read(usize::from(*row))?.at(place)))
     }
 
     /// Bytes held, by estimate, its order included.
@@ -119,6 +128,7 @@ impl Pin {
             terms: Terms { freshness: term(0)?, engagement: term(1)?, affinity: term(2)? },
             served: sources & SERVED != 0,
             rank,
+            place: None,
         })
     }
 }
@@ -155,7 +165,7 @@ mod tests {
                 id: Id(u128::from(n) * 0x1_0000_0001),
                 author: AuthorNo::from(n * 7 % authors),
                 created_at: 5,
-                sources: if n % 2 == 0 { Sources::FOLLOWED } else { Sources::TRENDING.and(Sources::AFFINITY) },
+                sources: if n.is_multiple_of(2) { Sources::FOLLOWED } else { Sources::TRENDING.and(Sources::AFFINITY) },
                 terms,
                 score: score::score(&Config::default(), &terms),
                 served: n >= served_from,
@@ -178,7 +188,8 @@ mod tests {
                 let spacing = &numbers.config.spacing;
                 let authors = ranked.iter().map(|post| post.author);
                 let order = select::space_in_two(authors, served_from.min(count) as usize, spacing, CHAIN_MAX);
-                let expected: Vec<Pinned> = order.iter().map(|rank| Pinned::of(&ranked[*rank], *rank)).collect();
+                let expected: Vec<Pinned> =
+                    order.iter().enumerate().map(|(place, rank)| Pinned::of(&ranked[*rank], *rank).at(place)).collect();
                 let pinned: Vec<Pinned> = pin.from(0).collect();
                 assert_eq!(pinned, expected, "terms bit for bit");
                 for post in &pinned {

@@ -5,11 +5,13 @@ mod check;
 mod completions;
 mod demo;
 mod dlq;
+mod explain;
 mod live;
 mod log;
 mod migrate;
 mod openapi;
 mod out;
+mod replay;
 mod serve;
 mod sink;
 mod table;
@@ -48,6 +50,8 @@ fn verb(verb: Verb) -> Result<(), Failure> {
         Verb::Demo(args) => demo::run(args),
         Verb::Dlq(verb) => dlq::run(verb),
         Verb::Sink(verb) => sink::run(verb),
+        Verb::Explain(args) => explain::run(args),
+        Verb::Replay(args) => replay::run(args),
         Verb::Check(args) => check::run(args),
         Verb::Migrate(args) => migrate::run(args),
         Verb::Openapi(args) => openapi::run(&args),

@@ -129,14 +129,14 @@ impl Place {
                 bytes.push(NEWEST);
                 place.below.write(bytes);
                 bytes.push(u8::from(place.began == Began::Postgres));
-                bytes.push(code(place.preset));
+                bytes.push(place.preset.code());
                 place.served.write(bytes);
             }
             Self::Ranked(place) => {
                 bytes.push(RANKED);
                 bytes.extend_from_slice(&place.pin.to_be_bytes());
                 bytes.extend_from_slice(&place.at.to_be_bytes());
-                bytes.push(code(place.preset));
+                bytes.push(place.preset.code());
                 bytes.push(u8::from(place.refresh));
                 place.served.write(bytes);
             }
@@ -159,7 +159,7 @@ impl Place {
                 let (postgres, bytes) = flag(bytes)?;
                 let (preset, bytes) = bytes.split_first()?;
                 let began = if postgres { Began::Postgres } else { Began::Store };
-                let (preset, served) = (preset_of(*preset)?, Served::read(bytes)?);
+                let (preset, served) = (Preset::of_code(*preset)?, Served::read(bytes)?);
                 Some(Self::Newest(Newest { below, began, preset, served }))
             }
             (&RANKED, bytes) => {
@@ -168,7 +168,7 @@ impl Place {
                 let (preset, bytes) = bytes.split_first()?;
                 let (refresh, bytes) = flag(bytes)?;
                 let (pin, at) = (u64::from_be_bytes(*pin), u16::from_be_bytes(*at));
-                let (preset, served) = (preset_of(*preset)?, Served::read(bytes)?);
+                let (preset, served) = (Preset::of_code(*preset)?, Served::read(bytes)?);
                 Some(Self::Ranked(Ranked { pin, at, preset, refresh, served }))
             }
             (&TRENDING, bytes) => Rank::read(bytes).map(Self::Trending),
@@ -180,19 +180,4 @@ impl Place {
 fn flag(bytes: &[u8]) -> Option<(bool, &[u8])> {
     let (flag, rest) = bytes.split_first()?;
     (*flag < 2).then_some((*flag == 1, rest))
-}
-
-/// The code of a preset in cursors; codes never change.
-const fn code(preset: Preset) -> u8 {
-    match preset {
-        Preset::Balanced => 0,
-        Preset::Latest => 1,
-        Preset::Friends => 2,
-        Preset::CatchUp => 3,
-        Preset::QuietVoices => 4,
-    }
-}
-
-fn preset_of(byte: u8) -> Option<Preset> {
-    Preset::ALL.into_iter().find(|preset| code(*preset) == byte)
 }

@@ -92,6 +92,7 @@ impl Answers {
 
     /// A first page: one for all who ask for the very same at once.
     async fn first(self: Arc<Self>, request: FeedRequest, now_ms: TimestampMs) -> Result<FeedPage, FeedError> {
+        self.feed.note(&request, now_ms);
         let FeedRequest { viewer, limit, algo, preset, refresh, explain, .. } = request;
         let asked_for = FirstPage { viewer, limit, algo, preset, refresh, explain };
         let answers = Arc::clone(&self);

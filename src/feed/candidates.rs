@@ -1,5 +1,7 @@
 //! Which posts may stand on a page: three sources, filtered before they are capped, each post once.
 
+mod probe;
+
 use std::cmp::Ordering;
 use std::sync::Arc;
 
@@ -12,6 +14,8 @@ use crate::ranking::filter::{self, Removed};
 use crate::ranking::score;
 use crate::ranking::{Config, Ranked, Sources};
 
+pub use probe::{BySource, Standing};
+
 /// What is left of a viewer's world.
 #[derive(Debug)]
 pub(super) struct Candidates {
@@ -23,6 +27,7 @@ pub(super) struct Candidates {
 }
 
 /// What gathering looks at.
+#[derive(Clone, Copy)]
 struct Gather<'a> {
     view: &'a View<'a>,
     viewer: &'a Viewer,
@@ -33,6 +38,7 @@ struct Gather<'a> {
 }
 
 /// One source of posts by authors.
+#[derive(Clone, Copy)]
 struct By<'a> {
     source: Sources,
     authors: &'a [AuthorNo],
@@ -76,16 +82,7 @@ impl Candidates {
         let gather = Gather { view, viewer: &viewer, config, shown, now_ms };
         let mut all = Self::new(complete);
         all.by(&gather, followed(&viewer, config, now_ms));
-        all.by(
-            &gather,
-            By {
-                source: Sources::AFFINITY,
-                authors: &favourites,
-                since: now_ms.saturating_sub(config.affinity_ms()),
-                below: None,
-                max: config.affinity_max,
-            },
-        );
+        all.by(&gather, affine(&favourites, config, now_ms));
         all.trending(&gather, trending);
         all.merge();
         Ok(all)
@@ -234,6 +231,16 @@ fn followed<'a>(viewer: &'a Viewer, config: &Config, now_ms: TimestampMs) -> By<
         since: now_ms.saturating_sub(config.followed_ms()),
         below: None,
         max: config.followed_max,
+    }
+}
+
+fn affine<'a>(favourites: &'a [AuthorNo], config: &Config, now_ms: TimestampMs) -> By<'a> {
+    By {
+        source: Sources::AFFINITY,
+        authors: favourites,
+        since: now_ms.saturating_sub(config.affinity_ms()),
+        below: None,
+        max: config.affinity_max,
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod answers;
 mod candidates;
+mod explain;
 pub mod ladder;
 mod listed;
 mod newest;
@@ -10,11 +11,12 @@ pub mod page;
 mod pinned;
 mod ranked;
 pub(crate) mod time;
+mod tried;
 
 use std::sync::Arc;
 
-use edgefeed_storage::model::{Id, TimestampMs};
-use edgefeed_storage::{Store, StoreError, View, Viewer};
+use edgefeed_storage::model::{Id, IdKind, TimestampMs};
+use edgefeed_storage::{PostFacts, Store, StoreError, View, Viewer};
 use edgefeed_sync::Lag;
 use hashbrown::HashSet;
 
@@ -23,10 +25,14 @@ use crate::cache::{Pin, Pinned};
 use crate::cursor::{BadCursor, Place, Served};
 use crate::ranking::{Config, score};
 use crate::trending::TrendingPosts;
-use crate::tuning::Tuning;
+use crate::tuning::{Recent, Requests, Tuning};
 
 pub use answers::Answers;
-pub use page::{Algo, FeedError, FeedPage, FeedRequest, Freshness, JsonId, PagePost, ServedFrom, TermWeights, Terms};
+pub use candidates::{BySource, Standing};
+pub use explain::{ExplainRequest, Explanation, Stage};
+pub use page::{
+    Algo, Features, FeedError, FeedPage, FeedRequest, Freshness, JsonId, PagePost, ServedFrom, TermWeights, Terms,
+};
 pub use time::rfc3339;
 
 /// Answers feeds from the local store.
@@ -39,6 +45,8 @@ pub struct Feed {
     affinity: Option<Arc<Affinity>>,
     /// Asked once a page, so that none is made of two sets of numbers.
     tuning: Arc<Tuning>,
+    /// The requests of late; `None`: nobody wants to know.
+    requests: Option<Arc<Requests>>,
 }
 
 /// How far what a page says of its reader can be relied on.
@@ -65,13 +73,37 @@ struct Made {
 impl Feed {
     /// A feed over a store that something else keeps current.
     pub fn new(store: Arc<Store>, trending: Arc<TrendingPosts>, lag: Arc<Lag>, tuning: Arc<Tuning>) -> Self {
-        Self { store, trending, lag, affinity: None, tuning }
+        Self { store, trending, lag, affinity: None, tuning, requests: None }
     }
 
     /// The same with histories from the center.
     #[must_use]
     pub fn with_histories(self, affinity: Arc<Affinity>) -> Self {
         Self { affinity: Some(affinity), ..self }
+    }
+
+    /// The same with a memory of the requests of late.
+    #[must_use]
+    pub fn with_requests(self, requests: Arc<Requests>) -> Self {
+        Self { requests: Some(requests), ..self }
+    }
+
+    /// Notes a request for a first page by score.
+    fn note(&self, request: &FeedRequest, now_ms: TimestampMs) {
+        if let Some(requests) = self.requests.as_ref().filter(|_| request.algo == Algo::Ranked) {
+            let limit = u16::try_from(request.limit).unwrap_or(u16::MAX);
+            requests.note(Recent { viewer: request.viewer, at: now_ms, limit, preset: request.preset });
+        }
+    }
+
+    /// The newest requests of late, newest first.
+    pub fn recent(&self, most: usize) -> Vec<Recent> {
+        self.requests.as_ref().map(|requests| requests.newest(most)).unwrap_or_default()
+    }
+
+    /// Which kind of ids its store has.
+    pub fn ids(&self) -> IdKind {
+        self.store.ids()
     }
 
     /// Call it before a page of this reader is made: it fetches what the center knows of them, if that is missing, and
@@ -106,15 +138,16 @@ impl Feed {
         self.trending.refresh(&self.store, now_ms);
     }
 
-    /// The posts of a page with everything an answer says of them.
+    /// The posts of a page with everything an answer says of them. `made_at`: when they were ranked.
     fn fill(
         &self,
         view: &View<'_>,
         shown: &[Pinned],
         explain: bool,
         config: &Config,
+        made_at: TimestampMs,
     ) -> Result<Vec<PagePost>, FeedError> {
-        let kind = self.store.ids();
+        let (kind, viewer) = (self.store.ids(), view.viewer());
         let ids: Vec<Id> = shown.iter().map(|post| post.id).collect();
         let liked = view.liked(&ids)?;
         let posts = shown.iter().zip(liked).filter_map(|(post, viewer_liked)| {
@@ -128,7 +161,12 @@ impl Feed {
                 like_count: facts.like_count(),
                 comment_count: facts.comment_count(),
                 viewer_liked,
-                explain: explain.then(|| explained(&post.terms, post.served, config)),
+                explain: explain.then(|| Terms {
+                    features: features(&viewer, config, facts, &post.terms, made_at),
+                    rank: post.place.map(|_| post.rank + 1),
+                    place: post.place.map(|place| place + 1),
+                    ..explained(&post.terms, post.served, config)
+                }),
             })
         });
         Ok(posts.collect())
@@ -175,8 +213,37 @@ fn explained(terms: &score::Terms, served: bool, config: &Config) -> Terms {
             engagement: config.weight_engagement,
             affinity: config.weight_affinity,
         },
+        features: None,
+        rank: None,
+        place: None,
         served,
     }
+}
+
+/// What these terms are made of; `None` where it has changed since they were.
+fn features(
+    viewer: &Viewer,
+    config: &Config,
+    facts: &PostFacts,
+    terms: &score::Terms,
+    made_at: TimestampMs,
+) -> Option<Features> {
+    let sum = score::recent(config, facts, made_at);
+    let history = viewer.history.iter().find(|(author, _)| *author == facts.author());
+    let interactions = history.map_or(0, |(_, sum)| score::interactions(&config.affinity, sum));
+    let of_these = score::Terms {
+        freshness: score::freshness(config, facts.created_at(), made_at),
+        engagement: score::engagement(config, &sum),
+        affinity: score::affinity(interactions),
+    };
+    (of_these == *terms).then_some(Features {
+        age_hours: score::age_hours(facts.created_at(), made_at),
+        impressions: sum.impressions,
+        likes: sum.likes,
+        comments: sum.comments,
+        shares: sum.shares,
+        interactions,
+    })
 }
 
 impl From<BadCursor> for FeedError {

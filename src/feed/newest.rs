@@ -42,7 +42,7 @@ impl Feed {
         let last = posts.last().filter(|_| has_more).map(|post| Keyset::coarse(post.created_at, post.id));
         Ok(Made {
             page: FeedPage {
-                posts: self.fill(&view, &page, request.explain, config)?,
+                posts: self.fill(&view, &page, request.explain, config, now_ms)?,
                 cursor: None,
                 has_more,
                 ranked_at: now_ms,

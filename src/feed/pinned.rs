@@ -50,7 +50,13 @@ impl Feed {
         reliance.history_as_of = pin.making.history_as_of;
         Ok(Made {
             page: FeedPage {
-                posts: self.fill(&view, &taken.posts, request.explain, &pin.making.numbers.config)?,
+                posts: self.fill(
+                    &view,
+                    &taken.posts,
+                    request.explain,
+                    &pin.making.numbers.config,
+                    pin.making.ranked_at,
+                )?,
                 cursor: None,
                 has_more,
                 ranked_at: pin.making.ranked_at,

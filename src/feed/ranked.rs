@@ -41,7 +41,10 @@ impl Feed {
         posts.sort_unstable_by(ranking::by_score);
         let order = places(&posts, &config.spacing, request.limit.min(shown.room()));
         metrics::ranked(started.elapsed());
-        let page: Vec<Pinned> = order.iter().filter_map(|rank| Some(Pinned::of(posts.get(*rank)?, *rank))).collect();
+        metrics::ranked_by(numbers.set);
+        let placed = order.iter().enumerate();
+        let page = placed.filter_map(|(place, rank)| Some(Pinned::of(posts.get(*rank)?, *rank).at(place)));
+        let page: Vec<Pinned> = page.collect();
         let served = shown.and(page.iter().map(|post| post.id));
         let has_more = posts.len() > order.len() && served.room() > 0;
         let pin = has_more.then(|| {
@@ -51,7 +54,7 @@ impl Feed {
         });
         Ok(Made {
             page: FeedPage {
-                posts: self.fill(&view, &page, request.explain, &numbers.config)?,
+                posts: self.fill(&view, &page, request.explain, &numbers.config, now_ms)?,
                 cursor: None,
                 has_more,
                 ranked_at: now_ms,

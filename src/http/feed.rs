@@ -40,7 +40,7 @@ pub(super) async fn page(services: Services, call: Call) -> Result<Response, Err
 
 /// The page as an answer, and the source that gave it.
 async fn answer(services: &Services, call: Call) -> Result<(&'static str, Response), Error> {
-    let caller = services.auth.authenticate(&call.headers)?;
+    let caller = services.door.admit(&call.headers).await?;
     let request = request(&Query::parse(&call.query)?, caller, services.ids)?;
     let page = (services.page)(request, now_ms()).await?;
     Ok((page.served_from.name(), respond(&page)?))
@@ -66,7 +66,7 @@ pub(crate) struct Invalidated {
 
 /// Drops the pinned pages of the caller, or of the user the caller may act for.
 pub(super) async fn invalidate(services: Services, call: Call) -> Result<Response, Error> {
-    let caller = services.auth.authenticate(&call.headers)?;
+    let caller = services.door.admit(&call.headers).await?;
     let viewer = viewer(&Query::parse(&call.query)?, caller, services.ids)?;
     resource::json(&Invalidated { dropped: (services.forget)(viewer, now_ms()) })
 }
@@ -85,7 +85,7 @@ fn request(query: &Query<'_>, caller: Caller, ids: IdKind) -> Result<FeedRequest
 }
 
 /// The preset chosen; the balanced one when none is.
-pub(super) fn preset(query: &Query<'_>) -> Result<Preset, Error> {
+pub(crate) fn preset(query: &Query<'_>) -> Result<Preset, Error> {
     query.choice("preset", &Preset::ALL.map(|preset| (preset.name(), preset)), Preset::Balanced)
 }
 

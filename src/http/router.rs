@@ -7,11 +7,12 @@ use edgefeed_storage::model::{Id, IdKind};
 use warp::path;
 use warp::reply::Response;
 
+use super::door::Door;
 use super::error::Error;
 use super::resource::{Call, Route, Routes, Takes, listener, resource};
-use super::{feed, openapi, suggested, trending};
-use crate::auth::Auth;
+use super::{explain, feed, openapi, suggested, trending};
 use crate::feed::page::{FeedError, FeedPage, FeedRequest};
+use crate::feed::{ExplainRequest, Explanation};
 use crate::suggest::{SuggestedRequest, SuggestedUsers};
 use crate::trending::{TrendingPage, TrendingRequest};
 
@@ -22,6 +23,8 @@ pub type PageFuture = Answering<FeedPage>;
 /// Makes a page: `(request, now in epoch milliseconds)`.
 pub type PageFn = Arc<dyn Fn(FeedRequest, i64) -> PageFuture + Send + Sync>;
 
+/// Explains one post.
+pub type ExplainFn = Arc<dyn Fn(ExplainRequest, i64) -> Answering<Explanation> + Send + Sync>;
 /// Drops a reader's pinned pages: `(reader, now in epoch milliseconds)`. Tells how many rankings there were.
 pub type ForgetFn = Arc<dyn Fn(Id, i64) -> usize + Send + Sync>;
 /// Makes a page of trending posts.
@@ -32,12 +35,14 @@ pub type SuggestedFn = Arc<dyn Fn(SuggestedRequest, i64) -> Answering<SuggestedU
 /// What the handlers stand on.
 #[derive(Clone)]
 pub struct Services {
-    /// Decides who asks.
-    pub auth: Arc<Auth>,
+    /// Who may come in.
+    pub door: Arc<Door>,
     /// Which kind of ids the deployment uses.
     pub ids: IdKind,
     /// Makes feeds.
     pub page: PageFn,
+    /// Explains posts.
+    pub explain: ExplainFn,
     /// Drops pinned pages.
     pub forget: ForgetFn,
     /// Makes pages of trending posts.
@@ -62,6 +67,12 @@ pub(crate) fn table(services: &Services) -> Vec<Route> {
     let document = openapi::document(services.ids);
     vec![
         resource(path!("api" / "v1" / "feed"), "/api/v1/feed", Takes::Get, on(services, feed::page)),
+        resource(
+            path!("api" / "v1" / "feed" / "explain"),
+            "/api/v1/feed/explain",
+            Takes::Get,
+            on(services, explain::explain),
+        ),
         resource(
             path!("api" / "v1" / "feed" / "invalidate"),
             "/api/v1/feed/invalidate",

@@ -16,7 +16,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathsBuilder, Required};
 use utoipa::openapi::{PathItem, SecurityRequirement};
 
-use crate::feed::{FeedPage, JsonId};
+use crate::feed::{Explanation, FeedPage, JsonId};
 use crate::http::error::ErrorBody;
 use crate::http::feed::Invalidated;
 use crate::suggest::SuggestedUsers;
@@ -43,6 +43,7 @@ pub fn document(ids: IdKind) -> OpenApi {
         .description(Some("`sub` is the user. Acting for another needs the scope `feed:any` or `events:any`."));
     let components = ComponentsBuilder::new()
         .schema_from::<FeedPage>()
+        .schema_from::<Explanation>()
         .schema_from::<TrendingPage>()
         .schema_from::<SuggestedUsers>()
         .schema_from::<Invalidated>()

@@ -5,7 +5,7 @@ use utoipa::openapi::{Response, ResponsesBuilder, SecurityRequirement};
 
 use super::answers::{self, Wrong};
 use super::parameters;
-use crate::feed::FeedPage;
+use crate::feed::{Explanation, FeedPage};
 use crate::http::feed::Invalidated;
 use crate::suggest::SuggestedUsers;
 use crate::trending::TrendingPage;
@@ -20,7 +20,7 @@ pub(super) struct Described {
 
 /// The whole list.
 pub(super) fn all() -> Vec<Described> {
-    vec![feed(), invalidate(), trending(), suggested(), document()]
+    vec![feed(), explain(), invalidate(), trending(), suggested(), document()]
 }
 
 /// What an operation is.
@@ -78,6 +78,18 @@ fn invalidate() -> Described {
         wrong: &[Wrong::Caller, Wrong::Scope],
     };
     plan.post("/api/v1/feed/invalidate")
+}
+
+fn explain() -> Described {
+    let plan = Plan {
+        id: "explain",
+        summary: "Why a post stands where it does on the reader's ranking, or which stage left it out.",
+        parameters: parameters::explain(),
+        status: "200",
+        answer: answers::json::<Explanation>("Everything there is to say of the post.").build(),
+        wrong: &[Wrong::Caller, Wrong::Scope],
+    };
+    plan.get("/api/v1/feed/explain")
 }
 
 fn trending() -> Described {

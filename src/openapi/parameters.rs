@@ -83,6 +83,11 @@ pub(super) fn feed() -> Vec<Parameter> {
     ]
 }
 
+/// Of `GET /api/v1/feed/explain`.
+pub(super) fn explain() -> Vec<Parameter> {
+    vec![query("post_id", true, id(), "Which post."), preset(), user()]
+}
+
 fn user() -> Parameter {
     query("user", false, id(), "Whose feed, if not the caller's own; needs the scope `feed:any`.")
 }

@@ -48,7 +48,8 @@ impl Store {
             return Ok(kept);
         }
         let ticket = self.viewers.ticket(id);
-        let facts = Facts::read(&self.engine, self.keys, id, day)?;
+        let whole = *self.whole.read();
+        let facts = Facts::read(&self.engine, self.keys, id, day, whole)?;
         loop {
             if let Some(made) = facts.finish(&self.hot.read(), id, day) {
                 let made = Arc::new(made);
@@ -157,6 +158,12 @@ impl View<'_> {
     /// The id behind an author's number.
     pub fn author_id(&self, author: AuthorNo) -> Option<Id> {
         self.hot.author_id(author)
+    }
+
+    /// The row of a post, removed ones included, straight from the store; `None` for one it never heard of.
+    pub fn post_row(&self, post: Id) -> Result<Option<PostRow>> {
+        let bytes = self.store.engine.get(Family::Posts, &self.store.keys.one(post))?;
+        bytes.map(|bytes| value::decode(Family::Posts, &bytes)).transpose()
     }
 
     /// Which of these posts the reader's own `likes` rows are about, in the order asked.

@@ -10,6 +10,7 @@ mod demo;
 mod discover;
 mod dlq;
 mod document;
+mod explain;
 mod fallback;
 mod formula;
 mod history;

@@ -135,7 +135,7 @@ impl Writer {
         self.producer.flush(PATIENCE).unwrap();
         for (at, end) in &self.ends {
             for node in &region.nodes {
-                assert!(node.lag.wait_applied(*at, *end, PATIENCE), "{at:?}");
+                assert!(node.now().lag.wait_applied(*at, *end, PATIENCE), "{at:?}");
             }
         }
     }
@@ -231,7 +231,7 @@ impl Region {
     async fn ask(&self, node: usize, viewer: Id, limit: usize, cursor: Option<&str>) -> Result<Page, String> {
         if node == 0 {
             let request = FeedRequest { limit, cursor: cursor.map(str::to_owned), ..FeedRequest::of(viewer) };
-            let page = Arc::clone(&self.nodes[0].answers).page(request, now_ms()).await;
+            let page = Arc::clone(&self.nodes[0].now().answers).page(request, now_ms()).await;
             return page.map(|page| of_page(&page)).map_err(|error| match error {
                 FeedError::BadCursor => "bad_cursor".to_owned(),
                 other => other.to_string(),
@@ -253,7 +253,7 @@ impl Region {
     /// The whole order that a page ranked at that time was the beginning of.
     fn order(&self, node: usize, viewer: Id, ranked_at: i64) -> Vec<Shown> {
         let request = FeedRequest { limit: 1_000, ..FeedRequest::of(viewer) };
-        of_page(&self.nodes[node].feed.page(&request, ranked_at).unwrap()).posts
+        of_page(&self.nodes[node].now().feed.page(&request, ranked_at).unwrap()).posts
     }
 
     /// Begins a chain while the world stands still.
@@ -311,7 +311,7 @@ impl Region {
                     self.forged(&chain, &cursor, dice).await;
                     refused += 1;
                 }
-                24 => dropped += self.nodes[home].answers.forget(chain.viewer, now_ms()),
+                24 => dropped += self.nodes[home].now().answers.forget(chain.viewer, now_ms()),
                 _ => {}
             }
             let node = if dice.below(40) == 0 { 1 - home } else { home };
@@ -424,7 +424,7 @@ async fn a_chain_shows_each_post_once_in_its_pinned_order_and_repeats_nothing_wh
     while told.long < chains {
         let begun = {
             let _still = region.still.lock().await;
-            region.nodes.iter().for_each(|node| node.feed.refresh_trending(now_ms()));
+            region.nodes.iter().for_each(|node| node.now().feed.refresh_trending(now_ms()));
             let mut begun = Vec::new();
             for _ in 0..WAVE {
                 let (home, viewer) = (dice.below(2), world.user(dice.below(400) as u32));

@@ -7,10 +7,10 @@ use edgefeed_storage::model::IdKind;
 use warp::path;
 use warp::reply::Response;
 
+use super::door::Door;
 use super::error::Error;
 use super::resource::{Call, Route, Routes, Takes, listener, resource};
 use super::{feed, openapi, suggested, trending};
-use crate::auth::Auth;
 use crate::feed::page::{FeedError, FeedPage, FeedRequest};
 use crate::suggest::{SuggestedRequest, SuggestedUsers};
 use crate::trending::{TrendingPage, TrendingRequest};
@@ -30,8 +30,8 @@ pub type SuggestedFn = Arc<dyn Fn(SuggestedRequest, i64) -> Answering<SuggestedU
 /// What the handlers stand on.
 #[derive(Clone)]
 pub struct Services {
-    /// Decides who asks.
-    pub auth: Arc<Auth>,
+    /// Who may come in.
+    pub door: Arc<Door>,
     /// Which kind of ids the deployment uses.
     pub ids: IdKind,
     /// Makes feeds.

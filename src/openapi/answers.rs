@@ -56,6 +56,10 @@ pub(super) enum Wrong {
     Method,
     /// A body too large.
     Large,
+    /// A target too long.
+    Target,
+    /// A head too large.
+    Head,
     /// Too many requests.
     Often,
     /// The node cannot answer now.
@@ -64,7 +68,8 @@ pub(super) enum Wrong {
 
 impl Wrong {
     /// Of every operation.
-    pub(super) const ALWAYS: [Self; 5] = [Self::Asked, Self::Method, Self::Large, Self::Often, Self::Away];
+    pub(super) const ALWAYS: [Self; 7] =
+        [Self::Asked, Self::Method, Self::Large, Self::Target, Self::Head, Self::Often, Self::Away];
 
     /// The status and its answer.
     pub(super) fn answer(self) -> (&'static str, Response) {
@@ -77,6 +82,8 @@ impl Wrong {
             Self::Scope => ("403", "The caller may not do this."),
             Self::Method => ("405", "This path takes other methods."),
             Self::Large => ("413", "The body is too large."),
+            Self::Target => ("414", "The path and query are too long."),
+            Self::Head => ("431", "The header fields are too large, or too many."),
             Self::Often => ("429", "Too many requests."),
             Self::Away => ("503", "The node cannot answer now."),
         };
@@ -85,7 +92,7 @@ impl Wrong {
             Self::Caller | Self::Scope => body.header("WWW-Authenticate", header(Type::String, "RFC 6750.")),
             Self::Method => body.header("Allow", header(Type::String, "The methods it takes.")),
             Self::Often | Self::Away => retry(body),
-            Self::Asked | Self::Large => body,
+            Self::Asked | Self::Large | Self::Target | Self::Head => body,
         };
         (status, whole.build())
     }

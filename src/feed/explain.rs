@@ -97,6 +97,19 @@ pub struct Explanation {
     pub freshness: Freshness,
 }
 
+impl Explanation {
+    /// The same for the reader's own eyes: of a post that is not theirs to see, only why.
+    #[must_use]
+    pub fn discreet(self) -> Self {
+        match self.reason.as_deref() {
+            Some("deleted" | "dated_ahead" | "blocked") => {
+                Self { author_id: None, created_at: None, score: None, explain: None, ..self }
+            }
+            _ => self,
+        }
+    }
+}
+
 /// What a ranking says of one post.
 struct Looked {
     stage: Stage,

@@ -22,7 +22,8 @@ pub(super) async fn explain(services: Services, call: Call) -> Result<Response, 
         post: id(&query, "post_id", services.ids)?,
         preset: preset(&query)?,
     };
-    let mut response = resource::json(&(services.explain)(request, now_ms()).await?)?;
+    let told = (services.explain)(request, now_ms()).await?.discreet();
+    let mut response = resource::json(&told)?;
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     Ok(response)
 }

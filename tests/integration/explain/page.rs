@@ -124,8 +124,8 @@ fn presets_do_what_their_names_say() {
             }
         }
         for places in of_author.values() {
-            // Two from each of the two sources that look at authors, which may be different ones where one is older.
-            assert!(places.len() <= 4, "quiet_voices: {places:?}");
+            // The newest two, whichever of the two sources that look at authors they come from.
+            assert!(places.len() <= 2, "quiet_voices: {places:?}");
         }
         let authors: BTreeSet<Id> = quiet.iter().map(|post| post.author_id.1).collect();
         let first: BTreeSet<Id> = quiet.iter().take(20).map(|post| post.author_id.1).collect();
@@ -136,5 +136,5 @@ fn presets_do_what_their_names_say() {
         ages[ages.len() / 2]
     };
     let (young, old) = (median(young), median(old));
-    assert!(young * 3.0 < old, "latest {young} h, catch_up {old} h");
+    assert!(young * 1.5 < old, "latest {young} h, catch_up {old} h");
 }

@@ -1,6 +1,7 @@
 //! Asked over HTTP, by an operator or on the command line, of a running node or of a store that nobody holds: it is one
 //! explanation.
 
+use edgefeed::world::{Op, RowFact, TableRow, What};
 use edgefeed_storage::model::{Id, IdKind};
 use serde_json::{Value, json};
 
@@ -9,10 +10,20 @@ use super::place::{Place, ask};
 /// What does not depend on when it was asked, nor on whether the store follows Kafka.
 fn lasting(mut told: Value) -> Value {
     let fields = told.as_object_mut().unwrap();
-    for moving in ["ranked_at", "degraded", "score", "explain", "freshness"] {
+    for moving in ["ranked_at", "ranked_posts", "degraded", "score", "explain", "freshness"] {
         fields.remove(moving);
     }
     told
+}
+
+/// Posts in the order they were written to the log, and whether they are deleted there.
+fn posts_of(place: &Place) -> impl Iterator<Item = (u64, bool)> + '_ {
+    place.world.history().filter_map(|fact| match fact.what {
+        What::Row(RowFact { op, row: TableRow::Post { id, deleted_at, .. }, .. }) => {
+            Some((id.0 as u64, deleted_at.is_some() || op == Op::Delete))
+        }
+        _ => None,
+    })
 }
 
 fn id(value: &Value) -> u64 {
@@ -29,8 +40,10 @@ async fn one_post_is_explained_the_same_wherever_it_is_asked() {
     assert_eq!(status, 200, "{page:#}");
     let posts = page["posts"].as_array().unwrap();
     let shown: Vec<u64> = posts.iter().map(|post| id(&post["id"])).collect();
-    let absent = place.world.cast().posts().iter().map(|cast| cast.post.id.0 as u64).find(|post| !shown.contains(post));
-    let cases = [shown[0], shown[shown.len() / 2], absent.unwrap(), 987_654_321];
+    // The oldest post of the world: nobody's candidate any more.
+    let old = posts_of(&place).next().unwrap().0;
+    assert!(!shown.contains(&old));
+    let cases = [shown[0], shown[shown.len() / 2], old, 987_654_321];
     let user = IdKind::U64.format(viewer);
     let mut told = Vec::new();
     for post in cases {
@@ -46,6 +59,13 @@ async fn one_post_is_explained_the_same_wherever_it_is_asked() {
     }
     assert_eq!(told[0]["stage"], "ranked");
     assert_eq!(told[3]["stage"], "unknown");
+    // What is not the reader's to see is told to operators alone.
+    let deleted = posts_of(&place).find(|(_, deleted)| *deleted).unwrap().0;
+    let (_, public) = ask(&client, viewer, &place.public(&format!("/api/v1/feed/explain?post_id={deleted}"))).await;
+    assert_eq!((&public["reason"], &public["author_id"]), (&json!("deleted"), &Value::Null), "{public:#}");
+    let url = place.operators(&format!("/admin/explain?user={user}&post={deleted}"));
+    let operators: Value = client.get(url).send().await.unwrap().json().await.unwrap();
+    assert!(operators["reason"] == "deleted" && operators["author_id"].is_u64(), "{operators:#}");
     let text = place.say(&format!("explain --user {user} --post {}", cases[0]));
     assert_eq!(text.code, Some(0), "{text:?}");
     assert!(text.out.contains("stage   ranked: 1 by score, place 1 of "), "{}", text.out);

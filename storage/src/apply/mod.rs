@@ -5,6 +5,7 @@
 
 mod dead;
 mod events;
+mod forgotten;
 mod mend;
 mod mend_counts;
 mod pending;
@@ -44,6 +45,7 @@ pub(crate) struct Writer {
     stalled: BTreeSet<Topic>,
     dedup: Dedup,
     dead: dead::Cemetery,
+    forgotten: forgotten::Forgotten,
 }
 
 impl Writer {
@@ -71,6 +73,7 @@ impl Writer {
             stalled: BTreeSet::new(),
             dedup: Dedup::new(config.dedup_hours),
             dead: dead::Cemetery::load(engine, config)?,
+            forgotten: forgotten::Forgotten::load(engine, Keys(options.ids))?,
         })
     }
 
@@ -174,6 +177,7 @@ impl Store {
         writer.positions.extend(pending.positions());
         writer.begins.extend(pending.begins());
         writer.versions.extend(pending.versions());
+        writer.forgotten.extend(pending.forgotten());
         self.project(&pending, now_ms);
         Ok(pending.applied)
     }

@@ -39,9 +39,17 @@ pub(crate) struct StateRow {
     pub key: RowKey,
     /// Its version, the epoch included.
     pub version: u64,
-    /// Of a post: author, creation time in milliseconds, 1 where it is softly deleted. Of a comment: its post. Of others
-    /// nothing: the key says all.
+    /// Of a post: author, creation time in milliseconds, 1 where it is softly deleted. Of a comment: its post, and from the
+    /// center its author, which older nodes did not keep. Of others nothing: the key says all.
     pub fields: Vec<String>,
+}
+
+impl StateRow {
+    /// Whether both say the same, as far as both say anything.
+    pub(crate) fn agrees(&self, other: &Self) -> bool {
+        (self.key, self.version) == (other.key, other.version)
+            && self.fields.iter().zip(&other.fields).all(|(here, there)| here == there)
+    }
 }
 
 /// The bucket of a row.
@@ -73,6 +81,7 @@ fn bucket_sql(table: Table) -> String {
     format!("toUInt32(xxHash64(toString({})) % {BUCKETS})", key_columns(table)[0])
 }
 
+/// What rows are compared by beside key and version.
 const fn fields(table: Table) -> &'static [&'static str] {
     match table {
         Table::Posts => &[
@@ -114,17 +123,21 @@ impl Center {
     }
 
     /// The live rows of some buckets.
-    pub(crate) async fn rows_of(
+    pub(crate) async fn state_rows(
         &self,
         table: Table,
         ids: IdKind,
         buckets: &[u32],
         limit: Duration,
     ) -> Result<Vec<StateRow>> {
+        let mut told = fields(table).to_vec();
+        if table == Table::Comments {
+            told.push("toString(user_id)");
+        }
         let sql = format!(
             "SELECT [{}] AS key, _version AS version, CAST([{}], 'Array(String)') AS fields FROM {} FINAL WHERE {} IN ?",
             key_texts(table).join(", "),
-            fields(table).join(", "),
+            told.join(", "),
             table.name(),
             bucket_sql(table)
         );

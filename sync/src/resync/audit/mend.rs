@@ -201,7 +201,9 @@ impl Audit {
                 let hidden = field(2).is_some_and(|text| text == "1");
                 Mend::Post(post, PostRow { version, removed, hidden, author })
             }
-            RowKey::Comment(comment) => Mend::Comment(comment, CommentRow { version, removed, post: id(0) }),
+            RowKey::Comment(comment) => {
+                Mend::Comment(comment, CommentRow { version, removed, post: id(0), user: id(1) })
+            }
             key => Mend::Link(key, LinkRow { version, removed }),
         };
         Ok(Some((looked, mend)))

@@ -63,7 +63,7 @@ impl Audit {
         for buckets in buckets.chunks(AT_A_TIME) {
             let (store, ids, wanted) = (std::sync::Arc::clone(&self.store), self.ids(), buckets.to_vec());
             let here = blocking(move || node_rows(&store, ids, table, &wanted)).await?;
-            let there = self.center.rows_of(table, ids, buckets, self.limit).await?;
+            let there = self.center.state_rows(table, ids, buckets, self.limit).await?;
             let mut both: BTreeMap<RowKey, (Option<StateRow>, Option<StateRow>)> = BTreeMap::new();
             for row in here {
                 let side = both.entry(row.key).or_default();
@@ -73,7 +73,7 @@ impl Audit {
                 let side = both.entry(row.key).or_default();
                 side.1 = Some(row);
             }
-            both.retain(|_, (here, there)| here != there);
+            both.retain(|_, sides| !matches!(sides, (Some(here), Some(there)) if here.agrees(there)));
             differing.extend(both);
         }
         Ok(differing)

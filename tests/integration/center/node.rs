@@ -237,7 +237,8 @@ impl Node {
     /// Another verb, begun and not waited for; its output is to be read at its end.
     pub(crate) fn begin_verb(&self, words: &[&str]) -> Child {
         let mut command = self.command();
-        let verb = command.args(words).arg("--config").arg(self.config_file()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let verb =
+            command.args(words).arg("--config").arg(self.config_file()).stdout(Stdio::piped()).stderr(Stdio::null());
         verb.spawn().unwrap()
     }
 

@@ -1,6 +1,6 @@
 //! What the center should hold of a record: the row the sink makes of it, and what that says.
 
-use edgefeed_storage::model::{Change, Id, IdKind, Outcome, RowChange, RowKey};
+use edgefeed_storage::model::{Change, Id, IdKind, Outcome, RowChange, RowKey, TimestampMs};
 
 use crate::center::audit::{of_cdc, of_event};
 use crate::center::row::{self, CdcRow, EventRow, Origin};
@@ -51,6 +51,18 @@ pub(super) struct Row {
     pub(super) content: Option<u64>,
     /// Encoded, of no range.
     pub(super) bytes: Vec<u8>,
+    /// Of an event, what it counts for.
+    pub(super) counts_for: Option<CountsFor>,
+}
+
+/// What an event counts for: its reader, post and author, when it happened and when it arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct CountsFor {
+    pub(super) user: Id,
+    pub(super) post: Id,
+    pub(super) author: Option<Id>,
+    pub(super) event_time: TimestampMs,
+    pub(super) arrived: TimestampMs,
 }
 
 /// What a decoded record comes to.
@@ -63,7 +75,14 @@ pub(super) fn expected(ids: IdKind, origin: &Origin<'_>, outcome: &Outcome, asid
             row::event(&mut bytes, ids, &row, origin);
             row::seal(&mut bytes, 0, 0);
             let content = Some(of_event(ids, &row, origin.ts));
-            Expected::Row(Row { name: Name::Event(event.user, event.event_id), version: 0, content, bytes })
+            let counts_for = Some(CountsFor {
+                user: event.user,
+                post: event.post,
+                author: event.author,
+                event_time: event.event_time,
+                arrived: origin.ts,
+            });
+            Expected::Row(Row { name: Name::Event(event.user, event.event_id), version: 0, content, bytes, counts_for })
         }
         Outcome::Change(Change::Cdc(cdc)) => {
             let version = cdc.version.packed();
@@ -75,7 +94,7 @@ pub(super) fn expected(ids: IdKind, origin: &Origin<'_>, outcome: &Outcome, asid
             row::cdc(&mut bytes, ids, &row, version, deleted, origin);
             row::seal(&mut bytes, 0, 0);
             let content = (!cdc.leaves_out()).then(|| of_cdc(ids, &row, version, deleted, origin.ts));
-            Expected::Row(Row { name: Name::Row(key(&row)), version, content, bytes })
+            Expected::Row(Row { name: Name::Row(key(&row)), version, content, bytes, counts_for: None })
         }
     }
 }

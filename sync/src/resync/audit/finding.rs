@@ -6,7 +6,7 @@ use edgefeed_storage::model::{IdKind, RowKey, TimestampMs, TopicPartition};
 use serde::Serialize;
 
 use super::counters::Counter;
-use super::expect::Name;
+use super::expect::{CountsFor, Name};
 use crate::center::Table;
 use crate::center::audit::{StateRow, Sum};
 
@@ -59,6 +59,7 @@ pub(super) struct Misplaced {
     pub(super) offset: i64,
     pub(super) kind: Kind,
     pub(super) name: Option<Name>,
+    pub(super) counts_for: Option<CountsFor>,
     pub(super) version: u64,
     /// The row as it should be, encoded; `None` where there should be none, or what it should be is not known.
     pub(super) row: Option<Vec<u8>>,
@@ -203,13 +204,7 @@ fn told_sum(sum: &Sum) -> Finding {
         _ if sum.held.iter().zip(&sum.due).take(6).all(|(held, due)| *held == 2 * due) => Kind::Doubled,
         _ => Kind::Altered,
     };
-    let key = format!("{} arrived {}", sum.key.key.join(" "), date(sum.key.arrived));
+    let key = format!("{} arrived {}", sum.key.key.join(" "), super::explained::date(sum.key.arrived));
     let detail = format!("holds {:?}, events make it {:?}", sum.held, sum.due);
     Finding { side: Side::Center, table: sum.key.view.table(), kind, key, detail }
-}
-
-/// A day as people write it.
-fn date(day: edgefeed_storage::model::Day) -> String {
-    let days = jiff::civil::date(1970, 1, 1).checked_add(jiff::Span::new().days(i64::from(day)));
-    days.map_or_else(|_| day.to_string(), |date| date.to_string())
 }

@@ -10,6 +10,7 @@
 
 mod counters;
 mod expect;
+mod explained;
 mod finding;
 mod log;
 mod mend;
@@ -80,6 +81,7 @@ impl Audit {
             self.rows(&ground, table, &mut verdict).await?;
         }
         self.counters(&ground, now_ms, &mut verdict).await?;
+        verdict.leave_out_what_follows(self.ids());
         Ok(verdict)
     }
 

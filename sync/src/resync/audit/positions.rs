@@ -119,6 +119,7 @@ impl Audit {
             let row = stretch.rows.get(&offset);
             verdict.misplaced.push(Misplaced {
                 name: row.map(|row| row.name),
+                counts_for: row.and_then(|row| row.counts_for),
                 // What the record left out is not known here: such a row is told of and left alone.
                 row: row.filter(|row| row.content.is_some()).map(|row| row.bytes.clone()),
                 version,
@@ -131,6 +132,7 @@ impl Audit {
             for (offset, row) in self.lost(table, rows).await? {
                 verdict.misplaced.push(Misplaced {
                     name: Some(row.name),
+                    counts_for: row.counts_for,
                     row: Some(row.bytes.clone()),
                     version: row.version,
                     ..wrong(table, place, at, offset, Kind::Lost)
@@ -207,6 +209,7 @@ fn wrong(table: Table, place: &LogPlace, at: TopicPartition, offset: i64, kind: 
         offset,
         kind,
         name: None,
+        counts_for: None,
         version: 0,
         row: None,
     }
@@ -217,7 +220,13 @@ mod tests {
     use super::*;
 
     fn due(content: u64) -> Row {
-        Row { name: Name::Event(Id(1), u128::from(content)), version: 0, content: Some(content), bytes: Vec::new() }
+        Row {
+            name: Name::Event(Id(1), u128::from(content)),
+            version: 0,
+            content: Some(content),
+            bytes: Vec::new(),
+            counts_for: None,
+        }
     }
 
     fn held(offset: u64, content: u64) -> HeldAt {

@@ -5,7 +5,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/edgefeed/target
 # One profile and one feature set everywhere: RocksDB's C++ is built once. Always the whole workspace, for the same reason.
 CARGO_FLAGS := --release --workspace --locked
 
-.PHONY: demo test check bench setup prove-kill prove-center prove-outage prove-openapi prove-load prove-figures image help
+.PHONY: demo test check bench setup prove-kill prove-center prove-outage prove-openapi prove-load prove-figures prove-backup image help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | column -t -s "$$(printf '\t')"
@@ -41,6 +41,9 @@ prove-load: setup ## 1,000 events, 1,000 changes and 1,000 feeds a second togeth
 
 prove-figures: setup ## the figures of the README on this machine: ingest, world M, start to ready
 	cargo bench --locked --workspace --bench figures
+
+prove-backup: setup ## 30 backups under load, each restored and held against the oracle (short version in `make test`)
+	EDGEFEED_BACKUPS=30 cargo test $(CARGO_FLAGS) --test integration backup:: -- --nocapture
 
 image: ## the container image (needs a Docker engine)
 	docker build -t edgefeed .

@@ -7,6 +7,7 @@ mod center;
 mod compare;
 mod crash;
 mod demo;
+mod deploy;
 mod discover;
 mod dlq;
 mod document;

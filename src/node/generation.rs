@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use edgefeed_storage::Store;
+use edgefeed_storage::model::Id;
 use edgefeed_sync::sink::Sink;
 use edgefeed_sync::{Lag, Materializer};
 use parking_lot::Mutex;
@@ -100,6 +101,8 @@ impl Generation {
         jobs.renew_histories(&affinity);
         discover.keep(&mut jobs);
         jobs.keep_requests(&grounds.requests);
+        let (kept_pages, kept_requests) = (Arc::clone(&answers), Arc::clone(&grounds.requests));
+        jobs.forget_users(&store, move |users| forget_beside(&kept_pages, &kept_requests, users));
         let warm = Box::new(jobs.warm());
         let running = Mutex::new(Running { materializer: Some(materializer), jobs: Some(jobs), sink: None });
         Ok(Arc::new(Self { store, lag, feed, answers, affinity, discover, warm, running }))
@@ -163,6 +166,16 @@ impl Current {
     pub fn kept(&self) -> Kept {
         let current = self.clone();
         Kept::found_by(move || Arc::clone(&current.now().store))
+    }
+}
+
+/// Drops what is kept of users beside the store: their pages, and their requests of late.
+pub(super) fn forget_beside(answers: &Answers, requests: &Requests, users: &[Id]) {
+    for user in users {
+        answers.forget_all(*user, now_ms());
+        if let Err(error) = requests.forget(*user) {
+            tracing::error!(%error, "requests of a user who left are still kept beside the store");
+        }
     }
 }
 

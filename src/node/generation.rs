@@ -167,6 +167,11 @@ impl Current {
         let current = self.clone();
         Kept::found_by(move || Arc::clone(&current.now().store))
     }
+
+    /// Puts another in its place; gives back the one that served.
+    pub(super) fn replace(&self, next: Arc<Generation>) -> Arc<Generation> {
+        self.0.swap(next)
+    }
 }
 
 /// Drops what is kept of users beside the store: their pages, and their requests of late.

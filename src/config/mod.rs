@@ -50,6 +50,8 @@ pub struct Config {
     pub breaker: edgefeed_sync::breaker::Config,
     /// Who answers when.
     pub fallback: crate::fallback::Config,
+    /// Events that are posted while Kafka is away.
+    pub spool: crate::events::Config,
     /// How feeds are ranked.
     pub ranking: crate::ranking::Config,
     /// What is written to standard error.

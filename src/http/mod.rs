@@ -5,6 +5,7 @@ pub mod body;
 mod config;
 mod connection;
 pub mod error;
+mod events;
 mod feed;
 mod io;
 pub mod limits;
@@ -22,7 +23,7 @@ mod tests;
 
 pub use config::Config;
 pub use error::Error;
-pub use router::{PageFn, PageFuture, Services, routes};
+pub use router::{EventsFn, PageFn, PageFuture, PositionFn, Services, routes};
 pub use server::{Drained, serve};
 
 /// Says what the metrics of this module mean; call once after the recorder is installed.

@@ -1,5 +1,6 @@
 //! The node: starts the parts in order, supervises them, stops them in reverse.
 
+mod inward;
 mod jobs;
 mod outward;
 
@@ -30,6 +31,7 @@ use crate::feed::{Answers, Feed};
 use crate::http::{self, Drained, Services};
 use crate::status::Status;
 use crate::trending::TrendingPosts;
+use inward::Inward;
 use jobs::Jobs;
 use outward::Outside;
 
@@ -55,6 +57,7 @@ pub struct Node {
     pub admin: SocketAddr,
     sink: Option<Arc<Sink>>,
     affinity: Arc<Affinity>,
+    door: Inward,
     materializer: Materializer,
     jobs: Jobs,
     servers: Vec<JoinHandle<Drained>>,
@@ -78,7 +81,8 @@ impl Node {
         let feed = Feed::new(Arc::clone(&store), Arc::clone(&trending), Arc::clone(&lag), config.ranking.clone());
         let feed = Arc::new(feed.with_histories(Arc::clone(&affinity)));
         let postgres = config.postgres.is_set().then(|| Breaker::new("postgres", &config.breaker));
-        let breakers: Breakers = center.iter().chain(&postgres).cloned().collect();
+        let kafka = Breaker::new("kafka", &config.breaker);
+        let breakers: Breakers = center.iter().chain(&postgres).chain([&kafka]).cloned().collect();
         let answers = Arc::new(Answers::new(
             Arc::clone(&feed),
             fallback(&config, postgres)?,
@@ -94,6 +98,7 @@ impl Node {
         tell(&status, &store, &lag, &config, &jobs);
         tell_rungs(&status, &answers, &breakers);
         let sink = outward::sink(&config, outside.as_ref(), &store, &lag, &status)?;
+        let door = Inward::open(&config, &store, &lag, &kafka, &status)?;
         let routes = http::routes(&Services {
             auth: Arc::new(Auth::new(&config.auth, config.node.ids)),
             ids: config.node.ids,
@@ -101,6 +106,9 @@ impl Node {
                 let answers = Arc::clone(&answers);
                 Arc::new(move |request, now_ms| Box::pin(Arc::clone(&answers).page(request, now_ms)))
             },
+            events: door.events(),
+            position: door.position(),
+            max_body_bytes: config.limits.max_body_bytes,
         });
         let parts = Parts {
             breakers,
@@ -114,7 +122,7 @@ impl Node {
             tokio::spawn(http::serve(operators, admin_routes, limits.for_admin(), drain(&status))),
         ];
         status.set_started();
-        Ok(Self { store, lag, feed, answers, affinity, status, http, admin, sink, materializer, jobs, servers })
+        Ok(Self { store, lag, feed, answers, affinity, door, status, http, admin, sink, materializer, jobs, servers })
     }
 
     /// Drains and stops: `/readyz` turns, requests in flight finish or are cut at the deadline, what was applied is
@@ -126,6 +134,7 @@ impl Node {
                 tracing::warn!(connections = cut, "the drain deadline cut connections that were still busy");
             }
         }
+        self.door.close().await;
         self.jobs.stop().await;
         self.affinity.stop();
         if let Some(fallback) = &self.answers.fallback {

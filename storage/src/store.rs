@@ -10,11 +10,12 @@ use crate::engine::Engine;
 use crate::error::{Result, StoreError};
 use crate::format;
 use crate::hot::Hot;
-use crate::key::Keys;
+use crate::key::{self, Family, Keys};
 use crate::model::{IdKind, TimestampMs, TopicPartition};
 use crate::options::Budget;
 use crate::position::Position;
 use crate::retention::{Clock, Retention, tombstones_ms};
+use crate::value;
 use crate::viewer::Viewers;
 
 /// What the store must be told beyond its own section of the configuration.
@@ -75,6 +76,20 @@ impl Store {
     /// The kind of ids this store was created with.
     pub fn ids(&self) -> IdKind {
         self.keys.0
+    }
+
+    /// A number that no other store has, given when it was made. (A copy of a store has its original's.)
+    pub fn identity(&self) -> Result<u128> {
+        let place = key::meta("identity", 0);
+        let _one_at_a_time = self.writer.write();
+        if let Some(bytes) = self.engine.get(Family::Meta, &place)? {
+            return value::decode(Family::Meta, &bytes);
+        }
+        let identity = uuid::Uuid::new_v4().as_u128();
+        let mut batch = rocksdb::WriteBatch::default();
+        batch.put_cf(self.engine.cf(Family::Meta)?, place, value::encode(Family::Meta, &identity)?);
+        self.engine.write(batch)?;
+        Ok(identity)
     }
 
     /// How far each partition has been applied.

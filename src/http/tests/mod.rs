@@ -1,6 +1,7 @@
 //! The promises of the HTTP edge, over real sockets.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod events;
 mod limits;
 mod routes;
 mod shape;

@@ -60,6 +60,12 @@ pub(crate) fn ranked(time: Duration) {
     histogram!("edgefeed_rank_duration_seconds").record(time.as_secs_f64());
 }
 
+/// A look at what is kept in memory. (Described where the first of them is counted, in `affinity`.)
+pub(crate) fn cache(cache: &'static str, hit: bool) {
+    let result = if hit { "hit" } else { "miss" };
+    counter!("edgefeed_cache_requests_total", "cache" => cache, "result" => result).increment(1);
+}
+
 /// A background job did its work.
 pub(crate) fn job_done(job: &'static str, now_ms: i64) {
     gauge!("edgefeed_job_last_success_timestamp_seconds", "job" => job).set(now_ms as f64 / 1e3);

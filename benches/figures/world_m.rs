@@ -97,12 +97,12 @@ fn parts(store: &Arc<Store>, viewers: &[Id], now_ms: i64, whole: &[Duration]) {
     println!("    whole page p50 {:.0} µs", quantile(&whole, 0.5).as_secs_f64() * 1e6);
 }
 
-fn directory() -> PathBuf {
+pub(crate) fn directory() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
     target.join("world-m-1")
 }
 
-fn open(dir: &std::path::Path) -> Arc<Store> {
+pub(crate) fn open(dir: &std::path::Path) -> Arc<Store> {
     let config = Config { dir: dir.join("store"), ..Config::default() };
     Arc::new(Store::open(&config, OpenOptions { ids: IdKind::Uuid, apply_truncates: false }).unwrap())
 }
@@ -112,7 +112,7 @@ fn feed_over(store: &Arc<Store>) -> Feed {
     Feed::new(Arc::clone(store), trending, lag, ranking::Config::default())
 }
 
-fn build(world: &World, dir: &std::path::Path) {
+pub(crate) fn build(world: &World, dir: &std::path::Path) {
     drop(std::fs::remove_dir_all(dir));
     std::fs::create_dir_all(dir).unwrap();
     println!("\nbuilding world M in {} …", dir.display());

@@ -8,7 +8,6 @@ use edgefeed_sync::sink::{
     PartitionStatus, Resume, ResumeError, Resumed, Sink, SinkStatus, resume_offline, status_offline,
 };
 use tokio::runtime::Handle;
-use warp::filters::BoxedFilter;
 use warp::path;
 use warp::reply::Response;
 
@@ -16,7 +15,7 @@ use super::guard::Guard;
 use super::handler::{answer, bound, order};
 use crate::config::Config;
 use crate::http::Error;
-use crate::http::resource::{Call, Takes, resource};
+use crate::http::resource::{Call, Route, Takes, resource};
 
 type StatusFn = Arc<dyn Fn() -> edgefeed_sync::Result<SinkStatus> + Send + Sync>;
 type ResumeFn = Arc<dyn Fn(&Resume) -> Result<Vec<Resumed>, ResumeError> + Send + Sync>;
@@ -98,7 +97,7 @@ fn resume_outside(config: &Config, order: &Resume) -> Result<Vec<Resumed>, Resum
 }
 
 /// The routes of this resource.
-pub(super) fn routes(guard: &Arc<Guard>, sink: &Arc<SinkDoor>) -> [BoxedFilter<(Response,)>; 2] {
+pub(super) fn routes(guard: &Arc<Guard>, sink: &Arc<SinkDoor>) -> [Route; 2] {
     [
         resource(path!("admin" / "sink"), "/admin/sink", Takes::Get, bound(guard, sink, status)),
         resource(path!("admin" / "sink" / "resume"), "/admin/sink/resume", Takes::Post, bound(guard, sink, resume)),

@@ -6,12 +6,13 @@ use edgefeed_sync::decode::{Aside, posted_event};
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::{EVENTS_MAX, record};
 use crate::auth::Caller;
 
 /// An event that was not taken.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Rejected {
     /// Its place in the request, counted from 0.
     pub index: usize,

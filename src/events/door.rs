@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
+use utoipa::ToSchema;
 
 use super::check::{Checked, Fault, Good, Rejected, check};
 use super::flush::Flusher;
@@ -29,7 +30,8 @@ const TELLING: Duration = Duration::from_millis(1_500);
 const SPOOL_FULL: &str = "spool_full";
 
 /// The answer to a request of which something was accepted.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = EventsAnswer)]
 pub struct Answer {
     /// How many events were.
     pub accepted: usize,

@@ -6,12 +6,31 @@ use std::borrow::Cow;
 use ::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use ::http::{HeaderMap, HeaderValue, StatusCode};
 use bytes::Bytes;
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 use warp::reply::Response;
 
 use crate::auth::Denied;
 use crate::events::{BadPosition, PostError};
 use crate::feed::page::FeedError;
+
+/// The body of every error.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ErrorBody {
+    /// What went wrong.
+    pub error: ErrorDetail,
+}
+
+/// What went wrong.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ErrorDetail {
+    /// A word for programs.
+    pub code: &'static str,
+    /// A line for people.
+    pub message: String,
+    /// Under which the node's log knows the request; also in the header `X-Request-Id`.
+    pub request_id: String,
+}
 
 /// Why a request got no answer of its own.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -122,8 +141,9 @@ impl Error {
     /// The one shape of an error.
     pub(super) fn body(&self, request_id: &str) -> Bytes {
         let (_, code) = self.row();
-        let body = json!({ "error": { "code": code, "message": self.to_string(), "request_id": request_id } });
-        Bytes::from(body.to_string())
+        let error = ErrorDetail { code, message: self.to_string(), request_id: request_id.to_owned() };
+        // Three strings always serialise.
+        serde_json::to_vec(&ErrorBody { error }).unwrap_or_default().into()
     }
 
     /// Adds the fields that belong to the error: `WWW-Authenticate`, `Allow`, `Retry-After`.

@@ -16,11 +16,11 @@ use crate::clock::now_ms;
 use crate::feed::page::{Algo, FeedPage, FeedRequest};
 
 /// Largest page, in posts.
-const MAX_LIMIT: usize = 100;
+pub(crate) const MAX_LIMIT: usize = 100;
 /// Page size when none is asked for.
-const DEFAULT_LIMIT: usize = 20;
+pub(crate) const DEFAULT_LIMIT: usize = 20;
 /// The longest cursor looked at, in bytes.
-const MAX_CURSOR_BYTES: usize = 2_048;
+pub(crate) const MAX_CURSOR_BYTES: usize = 2_048;
 
 /// Answers with a page, and counts the request by the source that answered.
 pub(super) async fn page(services: Services, call: Call) -> Result<Response, Error> {
@@ -91,7 +91,7 @@ fn viewer(query: &Query<'_>, caller: Caller, ids: IdKind) -> Result<Id, Error> {
 }
 
 /// A cursor as given out; an empty one means the first page, as clients send it before they have one.
-fn cursor(query: &Query<'_>) -> Result<Option<String>, Error> {
+pub(super) fn cursor(query: &Query<'_>) -> Result<Option<String>, Error> {
     match query.get("cursor")? {
         None | Some("") => Ok(None),
         Some(text) if text.len() > MAX_CURSOR_BYTES => Err(Error::BadCursor),

@@ -6,9 +6,10 @@ mod config;
 mod connection;
 pub mod error;
 mod events;
-mod feed;
+pub(crate) mod feed;
 mod io;
 pub mod limits;
+mod openapi;
 mod phase;
 pub mod query;
 mod raw;
@@ -17,13 +18,15 @@ pub mod resource;
 pub mod router;
 pub mod server;
 mod service;
+mod suggested;
+mod trending;
 
 #[cfg(test)]
 mod tests;
 
 pub use config::Config;
 pub use error::Error;
-pub use router::{EventsFn, PageFn, PageFuture, PositionFn, Services, routes};
+pub use router::{Answering, EventsFn, PageFn, PageFuture, PositionFn, Services, SuggestedFn, TrendingFn, routes};
 pub use server::{Drained, serve};
 
 /// Says what the metrics of this module mean; call once after the recorder is installed.
@@ -38,6 +41,11 @@ pub fn describe_metrics() {
         "edgefeed_feed_duration_seconds",
         Unit::Seconds,
         "Time in the node of a feed request, by the source that answered."
+    );
+    describe_histogram!(
+        "edgefeed_discover_duration_seconds",
+        Unit::Seconds,
+        "Time in the node of an answer about trending posts or suggested users."
     );
     describe_counter!("edgefeed_auth_failures_total", "Requests whose credentials were not accepted, by reason.");
 }

@@ -1,5 +1,6 @@
 //! The node: starts the parts in order, supervises them, stops them in reverse.
 
+mod discover;
 mod inward;
 mod jobs;
 mod outward;
@@ -31,6 +32,7 @@ use crate::feed::{Answers, Feed};
 use crate::http::{self, Drained, Services};
 use crate::status::Status;
 use crate::trending::TrendingPosts;
+use discover::Discover;
 use inward::Inward;
 use jobs::Jobs;
 use outward::Outside;
@@ -83,16 +85,19 @@ impl Node {
         let postgres = config.postgres.is_set().then(|| Breaker::new("postgres", &config.breaker));
         let kafka = Breaker::new("kafka", &config.breaker);
         let breakers: Breakers = center.iter().chain(&postgres).chain([&kafka]).cloned().collect();
+        let keys = cursor::Keys::new(&config.http.cursor_key, &config.http.cursor_key_previous);
+        let discover = Discover::new(&store, &lag, &trending, keys.clone());
         let answers = Arc::new(Answers::new(
             Arc::clone(&feed),
             fallback(&config, postgres)?,
             center,
             config.fallback.clone(),
-            cursor::Keys::new(&config.http.cursor_key, &config.http.cursor_key_previous),
+            keys,
         ));
         let status = Arc::new(Status::default());
         let mut jobs = Jobs::start(&config, &store, &trending);
         jobs.renew_histories(&affinity);
+        discover.keep(&mut jobs);
         let told = Arc::clone(&affinity);
         status.add_section("affinity", move || told.snapshot());
         tell(&status, &store, &lag, &config, &jobs);
@@ -106,6 +111,8 @@ impl Node {
                 let answers = Arc::clone(&answers);
                 Arc::new(move |request, now_ms| Box::pin(Arc::clone(&answers).page(request, now_ms)))
             },
+            trending: discover.trending,
+            suggested: discover.suggested,
             events: door.events(),
             position: door.position(),
             max_body_bytes: config.limits.max_body_bytes,

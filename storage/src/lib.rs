@@ -20,6 +20,7 @@ mod dedup;
 mod engine;
 mod error;
 mod format;
+mod graph;
 mod history;
 mod hot;
 mod inspect;

@@ -18,19 +18,19 @@ use serde_json::Value;
 use crate::log::{PARTITIONS, history, topic_name};
 use crate::oracle::{LogRecord, Oracle, OracleAlgo};
 
-const SECRET: &str = "a secret of at least thirty-two bytes";
+pub(crate) const SECRET: &str = "a secret of at least thirty-two bytes";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A node over a broker that holds a log.
-struct Spine {
+pub(crate) struct Spine {
     _broker: EmbeddedBroker,
     _dir: tempfile::TempDir,
-    node: Node,
+    pub(crate) node: Node,
     ids: IdKind,
 }
 
 impl Spine {
-    async fn start(ids: IdKind, log: &[LogRecord]) -> Self {
+    pub(crate) async fn start(ids: IdKind, log: &[LogRecord]) -> Self {
         let topics: Vec<String> = Topic::ALL.into_iter().map(topic_name).collect();
         let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
         let broker = EmbeddedBroker::start(&topics, PARTITIONS.cast_signed()).unwrap();

@@ -1,6 +1,6 @@
 //! `GET /api/v1/feed` from outside.
 
-use std::future::ready;
+use std::future::{pending, ready};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -44,6 +44,8 @@ impl Edge {
             auth: Arc::new(Auth::new(&config, IdKind::Uuid)),
             ids: IdKind::Uuid,
             page: Arc::new(page),
+            trending: Arc::new(|_, _| Box::pin(pending())),
+            suggested: Arc::new(|_, _| Box::pin(pending())),
             events: Arc::new(|_, _, _| Box::pin(ready(Err(PostError::Internal)))),
             position: Arc::new(|text| {
                 Box::pin(ready(match text.as_str() {

@@ -96,6 +96,11 @@ impl Topics {
         letters
     }
 
+    /// Every record of a source's topic.
+    pub(crate) fn records(&self, source: Source) -> Vec<serde_json::Value> {
+        self.ask(&["dump", &self.name(source)]).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
     /// Deletes a group, which nobody may be in.
     pub(crate) fn delete_group(&self, group: &str) {
         assert_eq!(self.ask(&["group-delete", group]).trim(), "deleted");

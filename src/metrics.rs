@@ -12,8 +12,11 @@ use crate::ranking::filter::Removed;
 pub fn describe() {
     edgefeed_sync::describe_metrics();
     crate::http::describe_metrics();
+    crate::auth::describe_metrics();
+    crate::rate_limit::describe_metrics();
     crate::affinity::describe_metrics();
     crate::events::describe_metrics();
+    crate::tuning::describe_metrics();
     describe_histogram!("edgefeed_feed_candidates", "Candidates a ranking chose from.");
     describe_counter!("edgefeed_feed_removed_total", "Posts left out of a ranking, by reason.");
     describe_histogram!(

@@ -17,7 +17,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::door::settled;
+use super::intake::settled;
 use super::{Config, measure, record};
 use crate::clock::now_ms;
 

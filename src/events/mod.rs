@@ -1,4 +1,4 @@
-//! Events in: read and filled in (`check`, `record`), sent to Kafka or spooled (`door`, `spooler`), sent from the spool
+//! Events in: read and filled in (`check`, `record`), sent to Kafka or spooled (`intake`, `spooler`), sent from the spool
 //! when Kafka is back (`flush`), and how a reader learns that an event has been applied (`position`).
 //!
 //! What is answered 202 is in Kafka or on this node's disk. The spool is an overlay of the store: readers of this node
@@ -6,8 +6,8 @@
 
 mod check;
 mod config;
-mod door;
 mod flush;
+mod intake;
 mod measure;
 mod position;
 mod record;
@@ -15,7 +15,7 @@ mod spooler;
 
 pub use check::Rejected;
 pub use config::Config;
-pub use door::{Answer, Door, PostError};
+pub use intake::{Answer, Intake, PostError};
 pub use measure::describe as describe_metrics;
 pub use position::{BadPosition, Positions};
 

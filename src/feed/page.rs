@@ -4,6 +4,11 @@ use edgefeed_storage::model::{Id, IdKind, TimestampMs};
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
+use crate::ranking::Preset;
+
+/// Page size when none is asked for.
+pub const DEFAULT_LIMIT: usize = 20;
+
 /// How a feed is ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algo {
@@ -22,10 +27,20 @@ pub struct FeedRequest {
     pub limit: usize,
     /// In which order.
     pub algo: Algo,
+    /// By which numbers.
+    pub preset: Preset,
     /// Whether each post carries its features and weights.
     pub explain: bool,
     /// The cursor of the page before, as given out.
     pub cursor: Option<String>,
+}
+
+impl FeedRequest {
+    /// The first page of a reader's feed, with everything as it is when nothing is asked.
+    pub fn of(viewer: Id) -> Self {
+        let (algo, preset) = (Algo::Ranked, Preset::Balanced);
+        Self { viewer, limit: DEFAULT_LIMIT, algo, preset, explain: false, cursor: None }
+    }
 }
 
 /// An id as JSON: a string for UUIDs, a number for 64-bit ids.

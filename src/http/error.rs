@@ -49,7 +49,7 @@ pub enum Error {
     BadEvents(String),
     /// The caller is not known.
     #[error("{0}")]
-    Unauthorized(#[from] Denied),
+    Unauthorized(Denied),
     /// The caller is known and lacks a scope.
     #[error("this needs the scope {0}")]
     MissingScope(&'static str),
@@ -68,6 +68,12 @@ pub enum Error {
     /// Another party that an operator's order needs does not do its part; the message says which and what to do.
     #[error("{0}")]
     Dependency(String),
+    /// The request target is longer than the limit, in bytes.
+    #[error("the request target is longer than {0} bytes")]
+    TargetTooLong(usize),
+    /// The request's head is larger than the limit, or has more fields.
+    #[error("the request's head is too large")]
+    HeadTooLarge,
     /// The body is larger than the limit, in bytes.
     #[error("the body is larger than {0} bytes")]
     BodyTooLarge(usize),
@@ -83,6 +89,9 @@ pub enum Error {
     /// More connections than the node takes.
     #[error("the node takes no more connections; try again later")]
     TooManyConnections,
+    /// More requests than the node can answer in time.
+    #[error("the node is too busy; try again later")]
+    Overloaded,
     /// The answer took longer than the limit.
     #[error("the answer took too long; try again later")]
     Timeout,
@@ -109,11 +118,14 @@ impl Error {
             Self::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
             Self::Dependency(_) => (StatusCode::SERVICE_UNAVAILABLE, "dependency"),
+            Self::TargetTooLong(_) => (StatusCode::URI_TOO_LONG, "target_too_long"),
+            Self::HeadTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large"),
             Self::BodyTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::UnsupportedMediaType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
             Self::RateLimited(_) => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
             Self::SpoolFull => (StatusCode::SERVICE_UNAVAILABLE, "spool_full"),
             Self::TooManyConnections => (StatusCode::SERVICE_UNAVAILABLE, "too_many_connections"),
+            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
             Self::Timeout => (StatusCode::SERVICE_UNAVAILABLE, "timeout"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
             Self::Internal => (StatusCode::SERVICE_UNAVAILABLE, "internal"),
@@ -124,6 +136,7 @@ impl Error {
     pub(super) fn of_status(status: StatusCode) -> Self {
         match status {
             StatusCode::NOT_FOUND => Self::NotFound,
+            StatusCode::URI_TOO_LONG | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Self::HeadTooLarge,
             status if status.is_client_error() => Self::BadRequest("the request cannot be read".into()),
             _ => Self::Internal,
         }
@@ -176,7 +189,7 @@ impl Error {
             Self::RateLimited(seconds) => Some(*seconds),
             // An outage of Kafka lasts longer than a moment.
             Self::SpoolFull => Some(10),
-            Self::TooManyConnections | Self::Timeout | Self::Unavailable | Self::Internal => Some(1),
+            Self::TooManyConnections | Self::Overloaded | Self::Timeout | Self::Unavailable | Self::Internal => Some(1),
             _ => None,
         }
     }
@@ -197,6 +210,16 @@ impl From<PostError> for Error {
 impl From<BadPosition> for Error {
     fn from(error: BadPosition) -> Self {
         Self::BadParameter(error.to_string())
+    }
+}
+
+impl From<Denied> for Error {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            // Nothing is wrong with the caller.
+            Denied::NoKeys => Self::Unavailable,
+            denied => Self::Unauthorized(denied),
+        }
     }
 }
 

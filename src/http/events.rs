@@ -12,7 +12,7 @@ use crate::clock::now_ms;
 
 /// Takes a request's events.
 pub(super) async fn post(services: Services, call: Call) -> Result<Response, Error> {
-    let caller = services.auth.authenticate(&call.headers)?;
+    let caller = services.door.admit(&call.headers).await?;
     if !is_json(&call.headers) {
         return Err(Error::UnsupportedMediaType("application/json"));
     }

@@ -13,12 +13,12 @@ use super::resource::{self, Call};
 use super::router::Services;
 use crate::auth::Caller;
 use crate::clock::now_ms;
+pub(crate) use crate::feed::page::DEFAULT_LIMIT;
 use crate::feed::page::{Algo, FeedPage, FeedRequest};
+use crate::ranking::Preset;
 
 /// Largest page, in posts.
 pub(crate) const MAX_LIMIT: usize = 100;
-/// Page size when none is asked for.
-pub(crate) const DEFAULT_LIMIT: usize = 20;
 /// The longest cursor looked at, in bytes.
 pub(crate) const MAX_CURSOR_BYTES: usize = 2_048;
 
@@ -38,7 +38,7 @@ pub(super) async fn page(services: Services, call: Call) -> Result<Response, Err
 
 /// The page as an answer, and the source that gave it.
 async fn answer(services: &Services, call: Call) -> Result<(&'static str, Response), Error> {
-    let caller = services.auth.authenticate(&call.headers)?;
+    let caller = services.door.admit(&call.headers).await?;
     let query = Query::parse(&call.query)?;
     let request = request(&query, caller, services.ids)?;
     let reached = reached(services, &query).await?;
@@ -74,13 +74,19 @@ fn request(query: &Query<'_>, caller: Caller, ids: IdKind) -> Result<FeedRequest
         viewer: viewer(query, caller, ids)?,
         limit: query.number("limit", 1, MAX_LIMIT, DEFAULT_LIMIT)?,
         algo: query.choice("algo", &[("ranked", Algo::Ranked), ("time", Algo::Time)], Algo::Ranked)?,
+        preset: preset(query)?,
         explain: query.flag("explain")?,
         cursor: cursor(query)?,
     })
 }
 
+/// The preset chosen; the balanced one when none is.
+pub(super) fn preset(query: &Query<'_>) -> Result<Preset, Error> {
+    query.choice("preset", &Preset::ALL.map(|preset| (preset.name(), preset)), Preset::Balanced)
+}
+
 /// The caller, or the user the caller may act for.
-fn viewer(query: &Query<'_>, caller: Caller, ids: IdKind) -> Result<Id, Error> {
+pub(super) fn viewer(query: &Query<'_>, caller: Caller, ids: IdKind) -> Result<Id, Error> {
     let Some(text) = query.get("user")? else { return Ok(caller.user) };
     let user =
         ids.parse(text).ok_or_else(|| Error::BadParameter(format!("user must be an id of kind {}", ids.name())))?;

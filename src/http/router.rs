@@ -8,10 +8,11 @@ use edgefeed_storage::model::IdKind;
 use warp::path;
 use warp::reply::Response;
 
+use super::door::Door;
 use super::error::Error;
 use super::resource::{Call, Route, Routes, Takes, listener, resource};
 use super::{events, feed, openapi, suggested, trending};
-use crate::auth::{Auth, Caller};
+use crate::auth::Caller;
 use crate::events::{Answer, BadPosition, PostError};
 use crate::feed::page::{FeedError, FeedPage, FeedRequest};
 use crate::suggest::{SuggestedRequest, SuggestedUsers};
@@ -39,8 +40,8 @@ pub type PositionFn =
 /// What the handlers stand on.
 #[derive(Clone)]
 pub struct Services {
-    /// Decides who asks.
-    pub auth: Arc<Auth>,
+    /// Who may come in.
+    pub door: Arc<Door>,
     /// Which kind of ids the deployment uses.
     pub ids: IdKind,
     /// Makes feeds.

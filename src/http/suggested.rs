@@ -17,7 +17,7 @@ use crate::suggest::{SUGGESTED_MAX, SuggestedRequest};
 /// Answers with users.
 pub(super) async fn page(services: Services, call: Call) -> Result<Response, Error> {
     let start = Instant::now();
-    let caller = services.auth.authenticate(&call.headers)?;
+    let caller = services.door.admit(&call.headers).await?;
     let query = Query::parse(&call.query)?;
     let limit = query.number("limit", 1, SUGGESTED_MAX, DEFAULT_LIMIT)?;
     let users = (services.suggested)(SuggestedRequest { viewer: caller.user, limit }, now_ms()).await?;

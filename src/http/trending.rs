@@ -18,7 +18,7 @@ use crate::trending::TrendingRequest;
 /// Answers with a page.
 pub(super) async fn page(services: Services, call: Call) -> Result<Response, Error> {
     let start = Instant::now();
-    let caller = services.auth.authenticate(&call.headers)?;
+    let caller = services.door.admit(&call.headers).await?;
     let query = Query::parse(&call.query)?;
     let request = TrendingRequest {
         viewer: caller.user,

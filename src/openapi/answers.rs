@@ -58,6 +58,10 @@ pub(super) enum Wrong {
     Large,
     /// A body of another media type.
     Type,
+    /// A target too long.
+    Target,
+    /// A head too large.
+    Head,
     /// Too many requests.
     Often,
     /// The node cannot answer now.
@@ -66,7 +70,8 @@ pub(super) enum Wrong {
 
 impl Wrong {
     /// Of every operation.
-    pub(super) const ALWAYS: [Self; 5] = [Self::Asked, Self::Method, Self::Large, Self::Often, Self::Away];
+    pub(super) const ALWAYS: [Self; 7] =
+        [Self::Asked, Self::Method, Self::Large, Self::Target, Self::Head, Self::Often, Self::Away];
 
     /// The status and its answer.
     pub(super) fn answer(self) -> (&'static str, Response) {
@@ -80,6 +85,8 @@ impl Wrong {
             Self::Method => ("405", "This path takes other methods."),
             Self::Large => ("413", "The body is too large."),
             Self::Type => ("415", "The body is of another media type."),
+            Self::Target => ("414", "The path and query are too long."),
+            Self::Head => ("431", "The header fields are too large, or too many."),
             Self::Often => ("429", "Too many requests."),
             Self::Away => ("503", "The node cannot answer now."),
         };
@@ -88,7 +95,7 @@ impl Wrong {
             Self::Caller | Self::Scope => body.header("WWW-Authenticate", header(Type::String, "RFC 6750.")),
             Self::Method => body.header("Allow", header(Type::String, "The methods it takes.")),
             Self::Often | Self::Away => retry(body),
-            Self::Asked | Self::Large | Self::Type => body,
+            Self::Asked | Self::Large | Self::Type | Self::Target | Self::Head => body,
         };
         (status, whole.build())
     }

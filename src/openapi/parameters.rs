@@ -9,6 +9,7 @@ use utoipa::openapi::{Ref, RefOr, Schema};
 use super::required;
 use crate::feed::JsonId;
 use crate::http::feed::{DEFAULT_LIMIT, MAX_CURSOR_BYTES, MAX_LIMIT};
+use crate::ranking::Preset;
 use crate::ranking::trending::Window;
 use crate::suggest::SUGGESTED_MAX;
 
@@ -53,6 +54,11 @@ fn cursor() -> Parameter {
     query("cursor", false, sealed, "The `cursor` of the page before; without it, or empty, the first page.")
 }
 
+fn preset() -> Parameter {
+    let presets = words(Preset::ALL.map(Preset::name), Some(Preset::Balanced.name()));
+    query("preset", false, presets, "By which numbers posts are ranked.")
+}
+
 /// Of `GET /api/v1/feed`.
 pub(super) fn feed() -> Vec<Parameter> {
     vec![
@@ -64,6 +70,7 @@ pub(super) fn feed() -> Vec<Parameter> {
             words(["ranked", "time"], Some("ranked")),
             "`ranked` by score; `time`: followed authors' posts, newest first.",
         ),
+        preset(),
         flag("explain", "`1`: each post carries its features and weights."),
         flag("refresh", "`1`: posts served to this user in the last 30 minutes stand after all others."),
         query(

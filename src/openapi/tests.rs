@@ -8,13 +8,13 @@ use edgefeed_storage::model::IdKind;
 use serde_json::Value;
 
 use crate::auth::{self, Auth};
-use crate::http::Services;
 use crate::http::resource::Takes;
 use crate::http::router::table;
+use crate::http::{Door, Services, limits};
 
 fn services(ids: IdKind) -> Services {
     Services {
-        auth: Arc::new(Auth::new(&auth::Config::default(), ids)),
+        door: Arc::new(Door::new(Auth::new(&auth::Config::default(), ids).unwrap(), &limits::Config::default())),
         ids,
         page: Arc::new(|_, _| Box::pin(pending())),
         trending: Arc::new(|_, _| Box::pin(pending())),
@@ -78,7 +78,7 @@ fn every_reference_leads_somewhere_and_every_operation_names_its_errors_and_its_
     }
     for (path, method) in described(&document) {
         let operation = &document["paths"][&path][&method];
-        for status in ["400", "405", "413", "429", "503"] {
+        for status in ["400", "405", "413", "414", "429", "431", "503"] {
             let schema = &operation["responses"][status]["content"]["application/json"]["schema"]["$ref"];
             assert_eq!(schema, "#/components/schemas/ErrorBody", "{method} {path} {status}");
         }

@@ -7,6 +7,7 @@ use edgefeed_storage::{Store, StoreError, View};
 use hashbrown::{HashMap, HashSet};
 
 use super::SUGGESTED_MAX;
+use crate::ranking::config::Affinity;
 use crate::ranking::score;
 
 /// Followed users who are asked whom they follow.
@@ -76,8 +77,10 @@ impl Suggested {
 impl Reader {
     fn of(view: &View<'_>, id: Id) -> Self {
         let viewer = view.viewer();
+        // As it is by default: whom to ask is no part of any ranking.
+        let worth = Affinity::default();
         let sums: HashMap<_, _> =
-            viewer.history.iter().map(|(author, sum)| (*author, score::interactions(sum))).collect();
+            viewer.history.iter().map(|(author, sum)| (*author, score::interactions(&worth, sum))).collect();
         let friends = viewer.follows.iter().filter(|author| !viewer.blocked.contains(*author));
         let mut follows: Vec<(u64, Id)> = friends
             .filter_map(|author| Some((sums.get(author).copied().unwrap_or(0), view.author_id(*author)?)))

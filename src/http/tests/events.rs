@@ -13,7 +13,7 @@ use super::{Answer, Server};
 use crate::auth::{self, Auth, Caller, demo_token};
 use crate::events::{BadPosition, PostError, Rejected};
 use crate::http::limits::Config;
-use crate::http::{Services, routes};
+use crate::http::{Door, Services, routes};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const ALICE: &str = "00000000-0000-0000-0000-0000000000a1";
@@ -29,8 +29,9 @@ impl Edge {
         let posted = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&posted);
         let config = auth::Config { hs256_secret: SecretString::from(SECRET), ..auth::Config::default() };
+        let door = Arc::new(Door::new(Auth::new(&config, IdKind::Uuid).unwrap(), &Config::default()));
         let services = Services {
-            auth: Arc::new(Auth::new(&config, IdKind::Uuid)),
+            door,
             ids: IdKind::Uuid,
             page: Arc::new(|_, _| Box::pin(pending())),
             trending: Arc::new(|_, _| Box::pin(pending())),

@@ -14,7 +14,7 @@ use crate::auth::{self, Auth, demo_token};
 use crate::events::{BadPosition, PostError};
 use crate::feed::page::{Algo, FeedError, FeedPage, FeedRequest, Freshness, JsonId, PagePost, ServedFrom};
 use crate::http::limits::Config;
-use crate::http::{PageFuture, Services, routes};
+use crate::http::{Door, PageFuture, Services, routes};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const ALICE: &str = "00000000-0000-0000-0000-0000000000a1";
@@ -40,8 +40,9 @@ impl Edge {
             Box::pin(ready(page))
         };
         let config = auth::Config { hs256_secret: SecretString::from(SECRET), ..auth::Config::default() };
+        let door = Arc::new(Door::new(Auth::new(&config, IdKind::Uuid).unwrap(), &Config::default()));
         let services = Services {
-            auth: Arc::new(Auth::new(&config, IdKind::Uuid)),
+            door,
             ids: IdKind::Uuid,
             page: Arc::new(page),
             trending: Arc::new(|_, _| Box::pin(pending())),

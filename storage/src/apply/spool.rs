@@ -82,7 +82,7 @@ impl Store {
             } else if !bounds.admits(event.action, record.len(), &state, pending.now_ms) {
                 Spooled::Full
             } else {
-                let row = SpoolRow { event: event.clone(), at: pending.now_ms, value: record.clone() };
+                let row = SpoolRow { event: event.clone(), at: pending.now_ms, value: record.clone(), sent: None };
                 batch.put_cf(entries, key::spool(state.next), value::encode(Family::Spool, &row)?);
                 batch.put_cf(owners, self.keys.spool_of(event.user, state.next), []);
                 pending.spool(event);
@@ -117,7 +117,15 @@ impl Store {
         let mut writer = self.writer.write();
         let writer = &mut *writer;
         let Some(event) = writer.spool.event(sequence) else { return Ok(()) };
-        if writer.positions.get(&at).is_none_or(|position| position.next_offset <= offset) {
+        if !writer.is_past(at, offset) {
+            // Not synced: should this be lost, the record is met before the event would be sent again.
+            if let Some(bytes) = self.engine.get(Family::Spool, &key::spool(sequence))? {
+                let row: SpoolRow = value::decode(Family::Spool, &bytes)?;
+                let row = value::encode(Family::Spool, &SpoolRow { sent: Some((partition, offset)), ..row })?;
+                let mut batch = WriteBatch::default();
+                batch.put_cf(self.engine.cf(Family::Spool)?, key::spool(sequence), row);
+                self.engine.write(batch)?;
+            }
             writer.spool.sent(sequence, at, offset);
             return Ok(());
         }
@@ -146,5 +154,51 @@ impl Store {
 impl Writer {
     fn spool_state(&self) -> SpoolState {
         self.spool.state()
+    }
+
+    /// Whether a record has been met.
+    fn is_past(&self, at: TopicPartition, offset: i64) -> bool {
+        self.positions.get(&at).is_some_and(|position| position.next_offset > offset)
+    }
+}
+
+/// An epoch that takes the place of others takes over what was promised there.
+impl Store {
+    /// Takes in what another epoch has spooled and this one has not met, as one write that is on disk when this returns.
+    /// May be done again.
+    pub(crate) fn take_over(&self, earlier: &Engine) -> Result<()> {
+        let mut writer = self.writer.write();
+        let writer = &mut *writer;
+        let mut batch = WriteBatch::default();
+        let mut pending = Pending::new(self.clock.now_ms());
+        earlier.scan_all(Family::Spool, &[], |_, bytes| {
+            let row: SpoolRow = value::decode(Family::Spool, bytes)?;
+            let event = &row.event;
+            let at = |partition| TopicPartition { topic: Topic::Events, partition };
+            let met = row.sent.is_some_and(|(partition, offset)| writer.is_past(at(partition), offset));
+            if met
+                || writer.spool.find(event.user, event.event_id).is_some()
+                || writer.applied(&self.engine, event.event_id)?
+            {
+                return Ok(true);
+            }
+            let sequence = writer.spool.state().next;
+            batch.put_cf(self.engine.cf(Family::Spool)?, key::spool(sequence), bytes);
+            batch.put_cf(self.engine.cf(Family::SpoolOf)?, self.keys.spool_of(event.user, sequence), []);
+            pending.spool(event);
+            writer.spool.put(sequence, event.clone(), row.at, row.value.len());
+            if let Some((partition, offset)) = row.sent {
+                writer.spool.sent(sequence, at(partition), offset);
+            }
+            Ok(true)
+        })?;
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.engine.write(batch)?;
+        pending.touched().for_each(|user| self.viewers.changed(*user));
+        // What is spooled is read with the rest when it is read in again.
+        self.hot.write().start_over();
+        self.engine.sync_wal()
     }
 }

@@ -17,7 +17,7 @@ use hashbrown::HashMap;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::key::{self, Family};
-use crate::model::{Counters, Event, Id, TimestampMs, TopicPartition, hour_of};
+use crate::model::{Counters, Event, Id, TimestampMs, Topic, TopicPartition, hour_of};
 use crate::value::{self, SpoolRow};
 
 pub use bounds::SpoolBounds;
@@ -88,6 +88,9 @@ impl Spool {
             if let Some(sequence) = key::split_spool(key) {
                 let row: SpoolRow = value::decode(Family::Spool, bytes)?;
                 spool.put(sequence, row.event, row.at, row.value.len());
+                if let Some((partition, offset)) = row.sent {
+                    spool.sent(sequence, TopicPartition { topic: Topic::Events, partition }, offset);
+                }
             }
             Ok(true)
         })?;

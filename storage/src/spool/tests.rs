@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 
 use super::*;
+use crate::ingest_sst::{Build, Foundation};
 use crate::model::{
     Action, Cdc, Change, DeadReason, Field, HOUR_MS, IdKind, Outcome, Record, Refusal, Row, RowChange, Topic, Version,
 };
+use crate::position::Position;
 use crate::{Config, OpenOptions, Store};
 
 const NOW: TimestampMs = 1_795_376_817_860;
@@ -310,4 +312,42 @@ fn what_was_spooled_survives_a_power_cut_that_takes_everything_after_it() {
     let store = open(dir.path());
     assert_eq!(store.spool_state().events, 2);
     assert_eq!(seen(&store), before);
+}
+
+#[test]
+fn a_rebuilt_store_takes_over_what_was_promised_and_not_what_it_has_met() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = town(dir.path());
+    let likes: Vec<_> = (0..4).map(|post| event(post, 1, post, Action::Like)).collect();
+    spool(&store, &likes);
+    // The second stands below where the rebuilt store begins, the third above; of the fourth it knows the id.
+    store.spool_sent(1, 0, 20, NOW).unwrap();
+    store.spool_sent(2, 0, 60, NOW).unwrap();
+    drop(store);
+    let config = Config { dir: dir.path().join("store"), memory_budget_bytes: 64 << 20, ..Config::default() };
+    let options = OpenOptions { ids: IdKind::U64, apply_truncates: false };
+    let build = Build::open(&config, options, None).unwrap();
+    let mut run = build.sorted(Family::Dedup);
+    run.event_id(0, hour_of(NOW), likes[3].event_id, 41).unwrap();
+    run.finish().unwrap();
+    let at = TopicPartition { topic: Topic::Events, partition: 0 };
+    let position = Position { next_offset: 50, last_offset: 49, last_time: NOW, watermark: NOW, marked_from: 50 };
+    let positions = BTreeMap::from([(at, position)]);
+    build.finish(&Foundation { positions, begins: BTreeMap::new(), base: None }).unwrap();
+    build.make_current().unwrap();
+    for _ in 0..2 {
+        let store = open(dir.path());
+        let waiting = store.spool_unsent(0, u64::MAX, 10).unwrap();
+        assert_eq!(
+            waiting.iter().map(|item| (item.user, &item.value[..])).collect::<Vec<_>>(),
+            [(Id(1), &b"value"[..])]
+        );
+        assert_eq!((store.spool_state().events, store.spool_state().sent), (2, 1));
+        let authors: Vec<_> = seen(&store).history.into_keys().map(|(_, author)| author).collect();
+        assert_eq!(authors, [author_of(0), author_of(2)]);
+        assert!(!config.dir.join("db").exists(), "the one before is gone");
+    }
+    let store = open(dir.path());
+    store.apply(&[record(&likes[0], 59, NOW), record(&likes[2], 60, NOW)], NOW).unwrap();
+    assert_eq!(store.spool_state().events, 0);
 }

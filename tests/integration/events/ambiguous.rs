@@ -34,6 +34,7 @@ fn settings(brokers: &str) -> Settings {
         more: BTreeMap::from([
             (("storage", "dedup_hours"), "1".to_owned()),
             (("spool", "ack_timeout_ms"), "200".to_owned()),
+            (("limits", "subject_per_s"), "0".to_owned()),
             (("kafka.topics", "events"), "\"events\"".to_owned()),
         ]),
     }

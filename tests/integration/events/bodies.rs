@@ -110,7 +110,7 @@ async fn a_body_that_cannot_be_used_is_an_error_and_nothing_of_it_is_taken() {
     let message = place.http.raw(READER, json_type, json!({ "events": vec![bad; 50] }).to_string()).await;
     let told = message.body["error"]["message"].as_str().unwrap();
     assert!(told.contains("events[0] bad_value") && told.contains("and 47 more"), "{told}");
-    let applied = place.node.lag.snapshot(0);
+    let applied = place.node.now().lag.snapshot(0);
     let ends = applied["topics"]["events"]["partitions"].as_object().unwrap();
     assert!(ends.values().all(|partition| partition["next_offset"] == 0), "nothing of all that is in Kafka: {applied}");
     place.node.stop().await.unwrap();

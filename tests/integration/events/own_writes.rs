@@ -26,7 +26,7 @@ const LOAD: usize = 8;
 
 /// A node in this process over a broker of its own.
 pub(super) struct Place {
-    pub(super) broker: EmbeddedBroker,
+    _broker: EmbeddedBroker,
     _dir: tempfile::TempDir,
     pub(super) node: Node,
     pub(super) http: Http,
@@ -46,6 +46,8 @@ impl Place {
         config.storage.dir = dir.path().join("store");
         config.kafka.brokers = broker.address().unwrap();
         config.kafka.watermark_poll_ms = 50;
+        // Tests ask faster than readers.
+        config.limits.subject_per_s = 0;
         set(&mut config);
         let brokers = config.kafka.brokers.clone();
         tokio::task::spawn_blocking(move || {
@@ -54,11 +56,11 @@ impl Place {
         .await
         .unwrap();
         let node = Node::start(config, PrometheusBuilder::new().build_recorder().handle()).await.unwrap();
-        let lag = Arc::clone(&node.lag);
+        let lag = Arc::clone(&node.now().lag);
         let caught_up = tokio::task::spawn_blocking(move || lag.wait_caught_up(Duration::from_secs(60))).await.unwrap();
         assert!(caught_up, "{}", node.status.snapshot());
         let http = Http::of(node.http.port());
-        Self { broker, _dir: dir, node, http }
+        Self { _broker: broker, _dir: dir, node, http }
     }
 }
 
@@ -70,7 +72,7 @@ async fn load(http: Http, stop: Arc<AtomicBool>, count: Arc<AtomicUsize>) {
         let reader = 900 + number % 7;
         let events: Vec<_> = (0..20).map(|next| town::event(town::post(number + next), "impression")).collect();
         let posted = http.post(reader, &events).await;
-        assert!(matches!(posted.status.as_u16(), 202 | 429), "{}", posted.body);
+        assert_eq!(posted.status.as_u16(), 202, "{}", posted.body);
         http.feed(reader, "").await;
         count.fetch_add(1, Ordering::Relaxed);
     }
@@ -79,7 +81,6 @@ async fn load(http: Http, stop: Arc<AtomicBool>, count: Arc<AtomicUsize>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_reader_has_done_is_in_the_page_that_asks_for_its_position_every_time_under_load() {
     let tries = times("EDGEFEED_TRIES", 100) as u128;
-    // The load comes from one address, and is meant to.
     let place = Place::start(|_| {}).await;
     let (stop, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let busy: Vec<_> =
@@ -140,7 +141,7 @@ async fn a_users_events_stand_where_java_would_put_them_with_everything_filled_i
         assert!(!shown(&page).contains(&post));
         let partition = partition_of(reader.to_string().as_bytes(), PARTITIONS);
         let at = TopicPartition { topic: Topic::Events, partition };
-        let next = place.node.lag.applied_to(at);
+        let next = place.node.now().lag.applied_to(at);
         assert!(next >= Some(2), "reader {reader}: partition {partition} stands at {next:?}");
         // Without an author an event counts for its post alone.
         let mut authors = Vec::new();
@@ -149,7 +150,7 @@ async fn a_users_events_stand_where_java_would_put_them_with_everything_filled_i
                 authors.push(author.0);
             }
         };
-        place.node.store.each_partial(|user, author, _, _, _| each(user, author)).unwrap();
+        place.node.now().store.each_partial(|user, author, _, _, _| each(user, author)).unwrap();
         assert_eq!(authors, [town::author_of(post)]);
     }
     place.node.stop().await.unwrap();

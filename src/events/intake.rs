@@ -65,7 +65,7 @@ pub enum PostError {
 
 /// Takes events.
 #[derive(Debug)]
-pub struct Door {
+pub struct Intake {
     store: Arc<Store>,
     producer: Arc<EventsProducer>,
     breaker: Arc<Breaker>,
@@ -75,8 +75,8 @@ pub struct Door {
     config: Config,
 }
 
-impl Door {
-    /// Opens the door, and starts to send what an earlier run of the node has spooled.
+impl Intake {
+    /// Opens it, and starts to send what an earlier run of the node has spooled.
     ///
     /// # Errors
     /// Settings that the Kafka library refuses, and an operating system without a thread left.
@@ -109,9 +109,9 @@ impl Door {
     /// under their `event_id`s they count once.
     pub async fn post(self: Arc<Self>, caller: Caller, body: Bytes, now_ms: TimestampMs) -> Result<Answer, PostError> {
         let permit = self.breaker.acquire();
-        let (door, may_send) = (Arc::clone(&self), permit.is_some());
+        let (intake, may_send) = (Arc::clone(&self), permit.is_some());
         // Asks the store, which may wait for the disk.
-        let sent = tokio::task::spawn_blocking(move || door.send(&body, caller, now_ms, may_send)).await;
+        let sent = tokio::task::spawn_blocking(move || intake.send(&body, caller, now_ms, may_send)).await;
         let Sent { mut checked, going } = match sent {
             Ok(sent) => sent?,
             Err(error) => {
@@ -214,11 +214,11 @@ impl Door {
         self.flusher.snapshot(&self.config, now_ms)
     }
 
-    /// Ends what runs behind the door; what is spooled stays so. To be called when no request is under way.
+    /// Ends what runs for it; what is spooled stays so. To be called when no request is under way.
     pub async fn close(self: &Arc<Self>) {
         self.flusher.stop().await;
-        let door = Arc::clone(self);
-        drop(tokio::task::spawn_blocking(move || door.spooler.stop()).await);
+        let intake = Arc::clone(self);
+        drop(tokio::task::spawn_blocking(move || intake.spooler.stop()).await);
     }
 }
 

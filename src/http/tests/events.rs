@@ -117,7 +117,8 @@ async fn nothing_is_read_of_a_stranger_of_another_type_or_of_too_much() {
     let typed = "content-type: application/json\r\n";
     let answer = edge.post(typed, "{}").await;
     assert_eq!((answer.status, answer.error_code().as_str()), (401, "unauthorized"));
-    for wrong in ["", "content-type: text/plain\r\n", "content-type: application/jsonp\r\n"] {
+    let gzip = "content-type: application/json\r\ncontent-encoding: gzip\r\n";
+    for wrong in ["", gzip, "content-type: text/plain\r\n", "content-type: application/jsonp\r\n"] {
         let answer = edge.post(&format!("{}{wrong}", token()), "{}").await;
         assert_eq!((answer.status, answer.error_code().as_str()), (415, "unsupported_media_type"), "{wrong}");
     }

@@ -11,7 +11,7 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::hot::{ACTIVE_HOURS, Hot, LoadedPost};
 use crate::key::{self, Family, Key, Keys};
-use crate::model::{Counters, Day, Event, Hour, Id, TimestampMs, Topic, TopicPartition, hour_of};
+use crate::model::{Action, Counters, Day, Event, Hour, Id, TimestampMs, Topic, TopicPartition, hour_of};
 use crate::position::{Applied, Position};
 use crate::retention::POST_HOURS_KEPT;
 use crate::value::{self, Begin, CommentRow, DeadLetter, LinkRow, PostRow, VersionMark};
@@ -117,13 +117,20 @@ impl Pending {
         if hour.saturating_add(POST_HOURS_KEPT) >= hour_of(self.now_ms) {
             self.spooled.entry((event.post, hour)).or_default().add(&Counters::of(event));
         }
-        self.touch(event.user);
+        self.touch_by(event);
     }
 
     /// An event leaves the spool.
     pub(super) fn unspool(&mut self, sequence: u64, event: &Event) {
-        self.touch(event.user);
+        self.touch_by(event);
         self.unspooled.insert(sequence, event.clone());
+    }
+
+    /// Impressions change nothing that is asked of a reader.
+    fn touch_by(&mut self, event: &Event) {
+        if event.action != Action::Impression {
+            self.touch(event.user);
+        }
     }
 
     pub(super) fn unspooled(&self) -> impl Iterator<Item = u64> {

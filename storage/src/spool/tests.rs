@@ -89,7 +89,10 @@ fn seen(store: &Store) -> Seen {
         let viewer = view.viewer();
         seen.viewed.extend(viewer.viewed.iter().map(|(post, time)| (user, *post, *time)));
         seen.hidden.extend(viewer.hidden.iter().map(|post| (user, *post)));
-        let history = viewer.history.iter().map(|(author, sum)| ((user, view.author_id(*author).unwrap()), *sum));
+        // Impressions and time are not summed into affinity, so a reader kept in memory may be without the latest.
+        let known = |sum: &Counters| Counters { impressions: 0, dwell_ms: 0, ..*sum };
+        let history = viewer.history.iter().map(|(author, sum)| ((user, view.author_id(*author).unwrap()), known(sum)));
+        let history = history.filter(|(_, sum)| *sum != Counters::default());
         seen.history.extend(history);
         let authors: Vec<_> = viewer.history.iter().map(|(author, _)| *author).collect();
         view.load(&authors).unwrap();

@@ -4,6 +4,7 @@ mod discover;
 mod generation;
 mod inward;
 mod jobs;
+mod keeping;
 mod outward;
 
 use std::net::SocketAddr;
@@ -29,6 +30,7 @@ use crate::http::{self, Door, Drained, Edge, Renewable, Services};
 use crate::status::Status;
 use crate::tuning::{Origin, Reload, Tuning};
 use generation::Grounds;
+use keeping::Keeping;
 use outward::Outside;
 
 pub use generation::{Current, Generation};
@@ -47,6 +49,7 @@ pub struct Node {
     reload: Arc<Reload>,
     current: Current,
     grounds: Arc<Grounds>,
+    keeping: Keeping,
     servers: Vec<JoinHandle<Drained>>,
 }
 
@@ -86,11 +89,15 @@ impl Node {
         tell(&status, &current, &grounds, &breakers);
         let routes = http::routes(&services(&current, &renewable, config));
         let own_sink = current.clone();
+        let keeping = Keeping::start(config, current.kept(), grounds.outside.as_ref(), &status);
         let parts = Parts {
             breakers,
             dead_letters: DeadLetters::new(current.kept(), config.kafka.topics.clone()),
             sink: SinkDoor::of(config, move || own_sink.now().sink()),
             reload: Arc::clone(&reload),
+            keeper: Arc::clone(&keeping.keeper),
+            inspector: Arc::clone(&keeping.inspector),
+            forgetter: Arc::clone(&keeping.forgetter),
         };
         let admin_routes = admin::routes(Arc::clone(&status), recorder, Guard::new(&config.admin.token), parts);
         let servers = vec![
@@ -98,7 +105,7 @@ impl Node {
             tokio::spawn(http::serve(operators, admin_routes, Edge::admin(&config.limits, None), drain(&status))),
         ];
         status.set_started();
-        Ok(Self { status, renewable, http, admin, reload, current, grounds, servers })
+        Ok(Self { status, renewable, http, admin, reload, current, grounds, keeping, servers })
     }
 
     /// The store that serves now, and what stands on it.
@@ -115,6 +122,7 @@ impl Node {
                 tracing::warn!(connections = cut, "the drain deadline cut connections that were still busy");
             }
         }
+        self.keeping.stop();
         if let Some(fallback) = &self.grounds.fallback {
             fallback.close().await;
         }

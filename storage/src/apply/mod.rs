@@ -5,6 +5,7 @@
 
 mod dead;
 mod events;
+mod forgotten;
 mod pending;
 mod rows;
 mod spool;
@@ -42,6 +43,7 @@ pub(crate) struct Writer {
     dedup: Dedup,
     dead: dead::Cemetery,
     spool: Spool,
+    forgotten: forgotten::Forgotten,
 }
 
 impl Writer {
@@ -70,6 +72,7 @@ impl Writer {
             dedup: Dedup::new(config.dedup_hours),
             dead: dead::Cemetery::load(engine, config)?,
             spool: Spool::load(engine)?,
+            forgotten: forgotten::Forgotten::load(engine, Keys(options.ids))?,
         })
     }
 
@@ -182,6 +185,7 @@ impl Store {
         writer.positions.extend(pending.positions());
         writer.begins.extend(pending.begins());
         writer.versions.extend(pending.versions());
+        writer.forgotten.extend(pending.forgotten());
         writer.spool.remove(pending.unspooled());
         self.project(&pending, writer.overlay(), now_ms);
         Ok(pending.applied)

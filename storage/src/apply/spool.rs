@@ -7,7 +7,7 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::key::{self, Family};
 use crate::model::{Event, Id, TimestampMs, Topic, TopicPartition, hour_of};
-use crate::spool::{SpoolBounds, SpoolItem, SpoolState, Spooled};
+use crate::spool::{Spool, SpoolBounds, SpoolItem, SpoolState, Spooled};
 use crate::store::Store;
 use crate::value::{self, PostRow, SpoolRow};
 
@@ -154,6 +154,11 @@ impl Store {
 impl Writer {
     fn spool_state(&self) -> SpoolState {
         self.spool.state()
+    }
+
+    /// What is spooled has been removed from the store, as another node's to send.
+    pub(crate) fn leave_spool(&mut self) {
+        self.spool = Spool::default();
     }
 
     /// Whether a record has been met.

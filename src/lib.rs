@@ -10,6 +10,7 @@ pub mod admin;
 pub mod affinity;
 pub mod auth;
 pub mod backup;
+pub mod cache;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -29,6 +29,10 @@ pub(super) enum Verb {
     /// How the way to the center stands, and the order to go on
     #[command(subcommand)]
     Sink(SinkVerb),
+    /// Why a post ranks where it does for a reader, or which stage left it out
+    Explain(ExplainArgs),
+    /// Try other ranking numbers on the requests of late
+    Replay(ReplayWeightsArgs),
     /// Make, list, verify and restore copies of the store
     #[command(subcommand, long_about = BACKUP)]
     Backup(BackupVerb),
@@ -296,6 +300,39 @@ pub(super) struct AcceptArgs {
     /// The last offset to accept
     #[arg(long, value_name = "OFFSET", value_parser = clap::value_parser!(i64).range(0..))]
     pub(super) through: i64,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArgs {
+    #[command(flatten)]
+    pub(super) sources: Sources,
+    /// On whose ranking
+    #[arg(long, value_name = "ID")]
+    pub(super) user: String,
+    /// Which post
+    #[arg(long, value_name = "ID")]
+    pub(super) post: String,
+    /// By which numbers: balanced, latest, friends, catch_up or quiet_voices
+    #[arg(long, value_name = "NAME", default_value = "balanced")]
+    pub(super) preset: String,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReplayWeightsArgs {
+    #[command(flatten)]
+    pub(super) sources: Sources,
+    /// TOML file whose [ranking] section is tried; what it leaves out has its default
+    #[arg(long, value_name = "FILE")]
+    pub(super) weights: PathBuf,
+    /// How many of the newest recorded requests
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(super) requests: u16,
     /// How to print
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(super) output: Output,

@@ -4,17 +4,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use edgefeed_storage::model::IdKind;
+use edgefeed_storage::model::{Id, IdKind};
 use warp::path;
 use warp::reply::Response;
 
 use super::door::Door;
 use super::error::Error;
 use super::resource::{Call, Route, Routes, Takes, listener, resource};
-use super::{events, feed, openapi, suggested, trending};
+use super::{events, explain, feed, openapi, suggested, trending};
 use crate::auth::Caller;
 use crate::events::{Answer, BadPosition, PostError};
 use crate::feed::page::{FeedError, FeedPage, FeedRequest};
+use crate::feed::{ExplainRequest, Explanation};
 use crate::suggest::{SuggestedRequest, SuggestedUsers};
 use crate::trending::{TrendingPage, TrendingRequest};
 
@@ -25,6 +26,10 @@ pub type PageFuture = Answering<FeedPage>;
 /// Makes a page: `(request, now in epoch milliseconds)`.
 pub type PageFn = Arc<dyn Fn(FeedRequest, i64) -> PageFuture + Send + Sync>;
 
+/// Explains one post.
+pub type ExplainFn = Arc<dyn Fn(ExplainRequest, i64) -> Answering<Explanation> + Send + Sync>;
+/// Drops a reader's pinned pages: `(reader, now in epoch milliseconds)`. Tells how many rankings there were.
+pub type ForgetFn = Arc<dyn Fn(Id, i64) -> usize + Send + Sync>;
 /// Makes a page of trending posts.
 pub type TrendingFn = Arc<dyn Fn(TrendingRequest, i64) -> Answering<TrendingPage> + Send + Sync>;
 /// Finds users to suggest.
@@ -46,6 +51,10 @@ pub struct Services {
     pub ids: IdKind,
     /// Makes feeds.
     pub page: PageFn,
+    /// Explains posts.
+    pub explain: ExplainFn,
+    /// Drops pinned pages.
+    pub forget: ForgetFn,
     /// Makes pages of trending posts.
     pub trending: TrendingFn,
     /// Finds users to suggest.
@@ -74,6 +83,18 @@ pub(crate) fn table(services: &Services) -> Vec<Route> {
     let document = openapi::document(services.ids);
     vec![
         resource(path!("api" / "v1" / "feed"), "/api/v1/feed", Takes::Get, on(services, feed::page)),
+        resource(
+            path!("api" / "v1" / "feed" / "explain"),
+            "/api/v1/feed/explain",
+            Takes::Get,
+            on(services, explain::explain),
+        ),
+        resource(
+            path!("api" / "v1" / "feed" / "invalidate"),
+            "/api/v1/feed/invalidate",
+            Takes::Post,
+            on(services, feed::invalidate),
+        ),
         resource(
             path!("api" / "v1" / "feed" / "trending"),
             "/api/v1/feed/trending",

@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
-use crate::admin::{self, Breakers, Guard, Parts, SinkDoor};
+use crate::admin::{self, Breakers, FeedDoor, Guard, Parts, SinkDoor};
 use crate::auth::Auth;
 use crate::clock::now_ms;
 use crate::config::{Config, Inputs, Loaded, Role};
@@ -28,7 +28,7 @@ use crate::failure::Failure;
 use crate::fallback::Fallback;
 use crate::http::{self, Door, Drained, Edge, Renewable, Services};
 use crate::status::Status;
-use crate::tuning::{Origin, Reload, Tuning};
+use crate::tuning::{Origin, Reload, Requests, Tuning};
 use generation::Grounds;
 use keeping::Keeping;
 use outward::Outside;
@@ -72,7 +72,10 @@ impl Node {
         let (renewable, public_edge) = front(&config)?;
         let store = open(&config).await?;
         let tuning = Arc::new(Tuning::of(&config.ranking));
-        let reload = Arc::new(Reload::new(origin, Arc::clone(&tuning)));
+        let reload = Arc::new(Reload::new(origin, Arc::clone(&tuning), {
+            let renewable = renewable.clone();
+            move |config: &Config| renewable.renew(config)
+        }));
         let outside = Outside::new(&config)?;
         let center = outside.as_ref().map(|outside| Arc::clone(&outside.breaker));
         let postgres = config.postgres.is_set().then(|| Breaker::new("postgres", &config.breaker));
@@ -80,7 +83,8 @@ impl Node {
         let breakers: Breakers = center.iter().chain(&postgres).chain([&kafka]).cloned().collect();
         let fallback = fallback(&config, postgres)?;
         let keys = cursor::Keys::new(&config.http.cursor_key, &config.http.cursor_key_previous);
-        let grounds = Arc::new(Grounds { config, tuning, keys, outside, fallback, kafka });
+        let requests = Arc::new(Requests::open(&config.storage.dir, config.ranking.recent_requests));
+        let grounds = Arc::new(Grounds { config, tuning, requests, keys, outside, fallback, kafka });
         let config = &grounds.config;
         let first = Generation::start(&grounds, store)?;
         first.start_sink(&grounds)?;
@@ -88,13 +92,14 @@ impl Node {
         let status = Arc::new(Status::default());
         tell(&status, &current, &grounds, &breakers);
         let routes = http::routes(&services(&current, &renewable, config));
-        let own_sink = current.clone();
+        let (own_sink, ranking) = (current.clone(), current.clone());
         let keeping = Keeping::start(config, current.kept(), grounds.outside.as_ref(), &status);
         let parts = Parts {
             breakers,
             dead_letters: DeadLetters::new(current.kept(), config.kafka.topics.clone()),
             sink: SinkDoor::of(config, move || own_sink.now().sink()),
             reload: Arc::clone(&reload),
+            feed: FeedDoor::of(move || Arc::clone(&ranking.now().feed)),
             keeper: Arc::clone(&keeping.keeper),
             inspector: Arc::clone(&keeping.inspector),
             forgetter: Arc::clone(&keeping.forgetter),
@@ -132,12 +137,17 @@ impl Node {
 
 /// What readers are answered with: by the generation that serves when they ask.
 fn services(current: &Current, renewable: &Renewable, config: &Config) -> Services {
-    let (page, trending, suggested) = (current.clone(), current.clone(), current.clone());
+    let (page, explain, forget) = (current.clone(), current.clone(), current.clone());
+    let (trending, suggested) = (current.clone(), current.clone());
     let (events, position) = (current.clone(), current.clone());
     Services {
         door: Arc::clone(&renewable.door),
         ids: config.node.ids,
         page: Arc::new(move |request, now_ms| Box::pin(Arc::clone(&page.now().answers).page(request, now_ms))),
+        explain: Arc::new(move |request, now_ms| {
+            Box::pin(Arc::clone(&explain.now().feed).explain_well(request, now_ms))
+        }),
+        forget: Arc::new(move |viewer, now_ms| forget.now().answers.forget(viewer, now_ms)),
         trending: Arc::new(move |request, now_ms| (trending.now().discover.trending)(request, now_ms)),
         suggested: Arc::new(move |request, now_ms| (suggested.now().discover.suggested)(request, now_ms)),
         events: Arc::new(move |caller, body, now_ms| {

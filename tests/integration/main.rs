@@ -4,6 +4,7 @@
 mod backup;
 mod bounds;
 mod center;
+mod chains;
 mod compare;
 mod crash;
 mod demo;
@@ -11,6 +12,7 @@ mod discover;
 mod dlq;
 mod document;
 mod events;
+mod explain;
 mod fallback;
 mod formula;
 mod history;

@@ -36,6 +36,8 @@ impl Edge {
             page: Arc::new(|_, _| Box::pin(pending())),
             trending: Arc::new(|_, _| Box::pin(pending())),
             suggested: Arc::new(|_, _| Box::pin(pending())),
+            explain: Arc::new(|_, _| Box::pin(pending())),
+            forget: Arc::new(|_, _| 0),
             events: Arc::new(move |caller, body, _| {
                 seen.lock().unwrap().push((caller, body.clone()));
                 Box::pin(ready(match body.as_ref() {

@@ -180,8 +180,11 @@ proptest! {
     }
 }
 
+type Hours = BTreeMap<(Id, u32), Counters>;
+type Days = BTreeMap<(Id, Id, u16), Counters>;
+
 /// The counters on disk.
-fn stored(store: &Store) -> (BTreeMap<(Id, u32), Counters>, BTreeMap<(Id, Id, u16), Counters>) {
+fn stored(store: &Store) -> (Hours, Days) {
     let (mut hours, mut days) = (BTreeMap::new(), BTreeMap::new());
     store
         .each_post_hour(|post, hour, sum| {
@@ -201,7 +204,7 @@ fn a_spooled_event_touches_neither_counters_nor_remembered_ids() {
     let dir = tempfile::tempdir().unwrap();
     let store = town(dir.path());
     let like = event(0, 1, 2, Action::Like);
-    assert_eq!(spool(&store, &[like.clone()]), [Spooled::Kept(0)]);
+    assert_eq!(spool(&store, std::slice::from_ref(&like)), [Spooled::Kept(0)]);
     assert_eq!(stored(&store), (BTreeMap::new(), BTreeMap::new()));
     assert_eq!(store.stats().unwrap().entries["dedup"], 0);
     let applied = store.apply(&[record(&like, 0, NOW)], NOW).unwrap();

@@ -8,6 +8,7 @@ mod cors;
 pub mod door;
 pub mod edge;
 pub mod error;
+pub(crate) mod explain;
 pub(crate) mod feed;
 mod headers;
 mod io;
@@ -36,7 +37,7 @@ pub use door::Door;
 pub use edge::Edge;
 pub use error::Error;
 pub use renew::Renewable;
-pub use router::{Answering, PageFn, PageFuture, Services, SuggestedFn, TrendingFn, routes};
+pub use router::{Answering, ExplainFn, ForgetFn, PageFn, PageFuture, Services, SuggestedFn, TrendingFn, routes};
 pub use server::{Drained, serve};
 
 /// Says what the metrics of this module mean; call once after the recorder is installed.

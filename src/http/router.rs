@@ -3,15 +3,16 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use edgefeed_storage::model::IdKind;
+use edgefeed_storage::model::{Id, IdKind};
 use warp::path;
 use warp::reply::Response;
 
 use super::door::Door;
 use super::error::Error;
 use super::resource::{Call, Route, Routes, Takes, listener, resource};
-use super::{feed, openapi, suggested, trending};
+use super::{explain, feed, openapi, suggested, trending};
 use crate::feed::page::{FeedError, FeedPage, FeedRequest};
+use crate::feed::{ExplainRequest, Explanation};
 use crate::suggest::{SuggestedRequest, SuggestedUsers};
 use crate::trending::{TrendingPage, TrendingRequest};
 
@@ -22,6 +23,10 @@ pub type PageFuture = Answering<FeedPage>;
 /// Makes a page: `(request, now in epoch milliseconds)`.
 pub type PageFn = Arc<dyn Fn(FeedRequest, i64) -> PageFuture + Send + Sync>;
 
+/// Explains one post.
+pub type ExplainFn = Arc<dyn Fn(ExplainRequest, i64) -> Answering<Explanation> + Send + Sync>;
+/// Drops a reader's pinned pages: `(reader, now in epoch milliseconds)`. Tells how many rankings there were.
+pub type ForgetFn = Arc<dyn Fn(Id, i64) -> usize + Send + Sync>;
 /// Makes a page of trending posts.
 pub type TrendingFn = Arc<dyn Fn(TrendingRequest, i64) -> Answering<TrendingPage> + Send + Sync>;
 /// Finds users to suggest.
@@ -36,6 +41,10 @@ pub struct Services {
     pub ids: IdKind,
     /// Makes feeds.
     pub page: PageFn,
+    /// Explains posts.
+    pub explain: ExplainFn,
+    /// Drops pinned pages.
+    pub forget: ForgetFn,
     /// Makes pages of trending posts.
     pub trending: TrendingFn,
     /// Finds users to suggest.
@@ -58,6 +67,18 @@ pub(crate) fn table(services: &Services) -> Vec<Route> {
     let document = openapi::document(services.ids);
     vec![
         resource(path!("api" / "v1" / "feed"), "/api/v1/feed", Takes::Get, on(services, feed::page)),
+        resource(
+            path!("api" / "v1" / "feed" / "explain"),
+            "/api/v1/feed/explain",
+            Takes::Get,
+            on(services, explain::explain),
+        ),
+        resource(
+            path!("api" / "v1" / "feed" / "invalidate"),
+            "/api/v1/feed/invalidate",
+            Takes::Post,
+            on(services, feed::invalidate),
+        ),
         resource(
             path!("api" / "v1" / "feed" / "trending"),
             "/api/v1/feed/trending",

@@ -22,7 +22,7 @@ use crate::fallback::Fallback;
 use crate::feed::{Answers, Feed};
 use crate::kept::Kept;
 use crate::trending::TrendingPosts;
-use crate::tuning::Tuning;
+use crate::tuning::{Requests, Tuning};
 
 /// How long following Kafka may take to stop: the batch being applied, and the library's own goodbye.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
@@ -32,6 +32,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Grounds {
     pub(super) config: Config,
     pub(super) tuning: Arc<Tuning>,
+    pub(super) requests: Arc<Requests>,
     pub(super) keys: cursor::Keys,
     pub(super) outside: Option<Outside>,
     pub(super) fallback: Option<Arc<Fallback>>,
@@ -84,18 +85,21 @@ impl Generation {
         let trending = Arc::new(TrendingPosts::default());
         let affinity = histories(config, &store, &lag, grounds.outside.as_ref());
         let feed = Feed::new(Arc::clone(&store), Arc::clone(&trending), Arc::clone(&lag), Arc::clone(&grounds.tuning));
-        let feed = Arc::new(feed.with_histories(Arc::clone(&affinity)));
+        let feed = feed.with_histories(Arc::clone(&affinity)).with_requests(Arc::clone(&grounds.requests));
+        let feed = Arc::new(feed);
         let answers = Arc::new(Answers::new(
             Arc::clone(&feed),
             grounds.fallback.clone(),
             grounds.outside.as_ref().map(|outside| Arc::clone(&outside.breaker)),
             config.fallback.clone(),
             grounds.keys.clone(),
+            &config.cache,
         ));
         let discover = Discover::new(&store, &lag, &trending, grounds.keys.clone());
         let mut jobs = Jobs::start(config, &store, &trending);
         jobs.renew_histories(&affinity);
         discover.keep(&mut jobs);
+        jobs.keep_requests(&grounds.requests);
         let warm = Box::new(jobs.warm());
         let running = Mutex::new(Running { materializer: Some(materializer), jobs: Some(jobs), sink: None });
         Ok(Arc::new(Self { store, lag, feed, answers, affinity, discover, warm, running }))
@@ -159,6 +163,11 @@ impl Current {
     pub fn kept(&self) -> Kept {
         let current = self.clone();
         Kept::found_by(move || Arc::clone(&current.now().store))
+    }
+
+    /// Puts another in its place; gives back the one that served.
+    pub(super) fn replace(&self, next: Arc<Generation>) -> Arc<Generation> {
+        self.0.swap(next)
     }
 }
 

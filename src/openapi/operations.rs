@@ -5,7 +5,8 @@ use utoipa::openapi::{Response, ResponsesBuilder, SecurityRequirement};
 
 use super::answers::{self, Wrong};
 use super::parameters;
-use crate::feed::FeedPage;
+use crate::feed::{Explanation, FeedPage};
+use crate::http::feed::Invalidated;
 use crate::suggest::SuggestedUsers;
 use crate::trending::TrendingPage;
 
@@ -19,7 +20,7 @@ pub(super) struct Described {
 
 /// The whole list.
 pub(super) fn all() -> Vec<Described> {
-    vec![feed(), trending(), suggested(), document()]
+    vec![feed(), explain(), invalidate(), trending(), suggested(), document()]
 }
 
 /// What an operation is.
@@ -35,6 +36,10 @@ struct Plan<'a> {
 impl Plan<'_> {
     fn get(self, path: &'static str) -> Described {
         Described { path, method: HttpMethod::Get, operation: self.operation().build() }
+    }
+
+    fn post(self, path: &'static str) -> Described {
+        Described { path, method: HttpMethod::Post, operation: self.operation().build() }
     }
 
     fn operation(self) -> OperationBuilder {
@@ -61,6 +66,30 @@ fn feed() -> Described {
         wrong: &[Wrong::Caller, Wrong::Scope],
     };
     plan.get("/api/v1/feed")
+}
+
+fn invalidate() -> Described {
+    let plan = Plan {
+        id: "invalidate",
+        summary: "The later pages of a reader's feed are ranked anew: drops what is pinned of it.",
+        parameters: parameters::invalidate(),
+        status: "200",
+        answer: answers::json::<Invalidated>("How many rankings were pinned.").build(),
+        wrong: &[Wrong::Caller, Wrong::Scope],
+    };
+    plan.post("/api/v1/feed/invalidate")
+}
+
+fn explain() -> Described {
+    let plan = Plan {
+        id: "explain",
+        summary: "Why a post stands where it does on the reader's ranking, or which stage left it out.",
+        parameters: parameters::explain(),
+        status: "200",
+        answer: answers::json::<Explanation>("Everything there is to say of the post.").build(),
+        wrong: &[Wrong::Caller, Wrong::Scope],
+    };
+    plan.get("/api/v1/feed/explain")
 }
 
 fn trending() -> Described {

@@ -111,6 +111,25 @@ impl View<'_> {
         Ok(false)
     }
 
+    /// Makes sure these posts are in memory, as far as there are such posts: who wrote them may be nobody that was loaded.
+    /// Tells whether all of them were looked for with success; not when they take more memory than there is. May read the
+    /// store, once for each post that is missing. Afterwards [`View::viewer`] may be another one, with other numbers.
+    pub fn load_posts(&mut self, posts: &[Id]) -> Result<bool> {
+        let mut missing: Vec<Id> = posts.iter().filter(|post| !self.hot.has_post(**post)).copied().collect();
+        for _ in 0..LOAD_TRIES {
+            if missing.is_empty() {
+                return Ok(true);
+            }
+            let (store, now_ms) = (self.store, self.now_ms);
+            let there = RwLockReadGuard::unlocked(&mut self.hot, || store.load_posts(&missing, now_ms))?;
+            missing = there.into_iter().filter(|post| !self.hot.has_post(*post)).collect();
+            if !self.viewer.fits(self.hot.generation(), day_of(now_ms)) {
+                self.renew()?;
+            }
+        }
+        Ok(missing.is_empty())
+    }
+
     /// The projection started over: the reader's facts need its new numbers.
     fn renew(&mut self) -> Result<bool> {
         let (store, id, now_ms) = (self.store, self.viewer.id, self.now_ms);
@@ -139,6 +158,12 @@ impl View<'_> {
     /// The id behind an author's number.
     pub fn author_id(&self, author: AuthorNo) -> Option<Id> {
         self.hot.author_id(author)
+    }
+
+    /// The row of a post, removed ones included, straight from the store; `None` for one it never heard of.
+    pub fn post_row(&self, post: Id) -> Result<Option<PostRow>> {
+        let bytes = self.store.engine.get(Family::Posts, &self.store.keys.one(post))?;
+        bytes.map(|bytes| value::decode(Family::Posts, &bytes)).transpose()
     }
 
     /// Which of these posts the reader's own `likes` rows are about, in the order asked.
@@ -187,6 +212,23 @@ impl Store {
         }
         self.hot.write().evict();
         Ok(())
+    }
+
+    /// Reads single posts into the projection, and tells which of them there are.
+    pub(crate) fn load_posts(&self, posts: &[Id], now_ms: TimestampMs) -> Result<Vec<Id>> {
+        let mut there = Vec::new();
+        for chunk in posts.chunks(LOAD_CHUNK) {
+            let _no_apply = self.writer.read_recursive();
+            for post in chunk {
+                let Some((author, loaded)) = hot::load_post(&self.engine, self.keys, *post, now_ms)? else { continue };
+                there.push(*post);
+                let mut hot = self.hot.write();
+                if !hot.has_post(*post) {
+                    hot.add_post(author, loaded);
+                }
+            }
+        }
+        Ok(there)
     }
 
     /// Reads everything that fits into the projection, as after a start. `apply` waits meanwhile; readers do not.

@@ -34,6 +34,13 @@ impl From<u32> for AuthorNo {
     }
 }
 
+impl From<AuthorNo> for u32 {
+    /// For keeping beside others of the same view, to tell them apart.
+    fn from(author: AuthorNo) -> Self {
+        author.0
+    }
+}
+
 /// A post's place in the projection. Valid as long as the view it came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PostNo(u32);

@@ -108,6 +108,19 @@ impl Default for Lag {
     }
 }
 
+impl Lag {
+    /// The lag of a store to which nothing is written but what its owner applies: whole, and always of now. For tools and
+    /// tests.
+    pub fn of_whole_store() -> Self {
+        let lag = Self::default();
+        lag.update(|state| {
+            state.last_contact = Some(TimestampMs::MAX);
+            state.latch();
+        });
+        lag
+    }
+}
+
 /// News, from the threads of this crate.
 impl Lag {
     /// What a store that stands at these positions knows before any contact. `noted` is the last contact before.

@@ -33,6 +33,7 @@ pub mod probe;
 pub mod problem;
 pub mod ranking;
 pub mod rate_limit;
+pub mod resync;
 pub mod secret;
 pub mod status;
 pub mod suggest;

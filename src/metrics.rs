@@ -27,6 +27,7 @@ pub fn describe() {
     crate::rate_limit::describe_metrics();
     crate::affinity::describe_metrics();
     crate::events::describe_metrics();
+    crate::resync::describe_metrics();
     crate::cache::describe_metrics();
     crate::tuning::describe_metrics();
     describe_histogram!("edgefeed_feed_candidates", "Candidates a ranking chose from.");

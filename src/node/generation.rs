@@ -172,6 +172,11 @@ impl Current {
         let current = self.clone();
         Kept::found_by(move || Arc::clone(&current.now().store))
     }
+
+    /// Puts another in its place; gives back the one that served.
+    pub(super) fn replace(&self, next: Arc<Generation>) -> Arc<Generation> {
+        self.0.swap(next)
+    }
 }
 
 /// Histories from the center, where there is one.

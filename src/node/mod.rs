@@ -6,6 +6,8 @@ mod inward;
 mod jobs;
 mod keeping;
 mod outward;
+mod rebuild;
+mod rejoin;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
-use crate::admin::{self, Breakers, FeedDoor, Guard, Parts, SinkDoor};
+use crate::admin::{self, Breakers, FeedDoor, Guard, Parts, ResyncDoor, SinkDoor};
 use crate::auth::Auth;
 use crate::clock::now_ms;
 use crate::config::{Config, Inputs, Loaded, Role};
@@ -32,6 +34,8 @@ use crate::tuning::{Origin, Reload, Requests, Tuning};
 use generation::Grounds;
 use keeping::Keeping;
 use outward::Outside;
+use rebuild::Rebuilder;
+use rejoin::Rejoin;
 
 pub use generation::{Current, Generation};
 
@@ -49,6 +53,8 @@ pub struct Node {
     reload: Arc<Reload>,
     current: Current,
     grounds: Arc<Grounds>,
+    rebuilder: Arc<Rebuilder>,
+    rejoin: Rejoin,
     keeping: Keeping,
     servers: Vec<JoinHandle<Drained>>,
 }
@@ -89,8 +95,11 @@ impl Node {
         let first = Generation::start(&grounds, store)?;
         first.start_sink(&grounds)?;
         let current = Current::new(first);
+        let rebuilder = Rebuilder::new(&grounds, &current);
+        let rejoin = Rejoin::start(&grounds, &current, &rebuilder);
         let status = Arc::new(Status::default());
         tell(&status, &current, &grounds, &breakers);
+        tell_jobs(&status, &rebuilder, &rejoin);
         let routes = http::routes(&services(&current, &renewable, config));
         let (own_sink, ranking) = (current.clone(), current.clone());
         let keeping = Keeping::start(config, current.kept(), grounds.outside.as_ref(), &status);
@@ -99,6 +108,7 @@ impl Node {
             dead_letters: DeadLetters::new(current.kept(), config.kafka.topics.clone()),
             sink: SinkDoor::of(config, move || own_sink.now().sink()),
             reload: Arc::clone(&reload),
+            resync: resync_door(&rebuilder),
             feed: FeedDoor::of(move || Arc::clone(&ranking.now().feed)),
             keeper: Arc::clone(&keeping.keeper),
             inspector: Arc::clone(&keeping.inspector),
@@ -110,7 +120,7 @@ impl Node {
             tokio::spawn(http::serve(operators, admin_routes, Edge::admin(&config.limits, None), drain(&status))),
         ];
         status.set_started();
-        Ok(Self { status, renewable, http, admin, reload, current, grounds, keeping, servers })
+        Ok(Self { status, renewable, http, admin, reload, current, grounds, rebuilder, rejoin, keeping, servers })
     }
 
     /// The store that serves now, and what stands on it.
@@ -127,6 +137,8 @@ impl Node {
                 tracing::warn!(connections = cut, "the drain deadline cut connections that were still busy");
             }
         }
+        self.rejoin.stop();
+        self.rebuilder.stop().await;
         self.keeping.stop();
         if let Some(fallback) = &self.grounds.fallback {
             fallback.close().await;
@@ -270,6 +282,18 @@ fn tell(status: &Status, current: &Current, grounds: &Grounds, breakers: &Breake
     }));
     status.add_check(unless(|now| (!now.is_warm()).then(|| "reading the store into memory".to_owned())));
     status.add_check(unless(|now| now.answers.out_of_reach()));
+}
+
+/// The same of the jobs against the center.
+fn tell_jobs(status: &Status, rebuilder: &Arc<Rebuilder>, rejoin: &Rejoin) {
+    let told = Arc::clone(rebuilder);
+    status.add_section("resync", move || told.section());
+    status.add_section("rejoin", rejoin.section());
+}
+
+fn resync_door(rebuilder: &Arc<Rebuilder>) -> ResyncDoor {
+    let (seen, ordered) = (Arc::clone(rebuilder), Arc::clone(rebuilder));
+    ResyncDoor { seen: Arc::new(move || seen.seen()), order: Arc::new(move |order| ordered.order(order)) }
 }
 
 fn fallback(config: &Config, breaker: Option<Arc<Breaker>>) -> Result<Option<Arc<Fallback>>, Failure> {

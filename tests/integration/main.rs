@@ -24,5 +24,6 @@ mod oracle_tests;
 mod poison;
 mod probe;
 mod real;
+mod rebuild;
 mod replay;
 mod spine;

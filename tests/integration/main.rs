@@ -12,6 +12,7 @@ mod deploy;
 mod discover;
 mod dlq;
 mod document;
+mod events;
 mod explain;
 mod fallback;
 mod formula;

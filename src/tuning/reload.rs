@@ -1,5 +1,5 @@
-//! The configuration, read once more while the node runs: the ranking changes at once and whole, everything else with
-//! the next start.
+//! The configuration, read once more while the node runs: the ranking changes at once and whole, keys of tokens and
+//! certificates are taken from their files anew, everything else waits for the next start.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,10 +10,14 @@ use serde::Serialize;
 
 use super::Tuning;
 use crate::config::{Inputs, Loaded, load};
+use crate::http::Renewable;
 use crate::problem::Problem;
 
 /// Keys of `[ranking]` that jobs are started with.
 const NEEDS_RESTART: [&str; 1] = ["ranking.trending_refresh_ms"];
+/// Keys outside of `[ranking]` that need none.
+const RENEWED: [&str; 4] =
+    ["auth.hs256_secret", "auth.hs256_secret_previous", "auth.public_key_file", "auth.public_key_file_previous"];
 
 /// What a reload did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -48,6 +52,7 @@ pub struct Origin {
 pub struct Reload {
     origin: Option<Origin>,
     tuning: Arc<Tuning>,
+    renewable: Option<Renewable>,
     /// What was read last and could stand. Held over a whole reload: of two at a time the later one must win.
     last: Mutex<Option<Loaded>>,
 }
@@ -61,13 +66,20 @@ impl fmt::Debug for Reload {
 impl Reload {
     /// Reloads from an origin, of which the sets in force were made.
     pub fn new(origin: Option<Origin>, tuning: Arc<Tuning>) -> Self {
-        Self { origin, tuning, last: Mutex::default() }
+        Self { origin, tuning, renewable: None, last: Mutex::default() }
     }
 
-    /// Reads all sources, checks the whole, and puts the ranking in force. Reads files: call it where that may wait.
+    /// The same, with the parts that read their files anew.
+    pub fn renewing(mut self, renewable: Renewable) -> Self {
+        self.renewable = Some(renewable);
+        self
+    }
+
+    /// Reads all sources, checks the whole, takes keys and certificates anew, and puts the ranking in force. Reads files:
+    /// call it where that may wait.
     ///
     /// # Errors
-    /// [`Refused`]; then nothing has changed.
+    /// [`Refused`]; then nothing has changed, unless a file of a key or certificate changed while it was read.
     pub fn run(&self) -> Result<Reloaded, Refused> {
         let outcome = self.read();
         let result = if outcome.is_ok() { "applied" } else { "refused" };
@@ -88,7 +100,13 @@ impl Reload {
         let origin = self.origin.as_ref().ok_or(Refused::NoSources)?;
         let mut last = self.last.lock();
         let fresh = load(&origin.inputs).map_err(Refused::Problems)?;
-        let hot = |key: &String| key.starts_with("ranking.") && !NEEDS_RESTART.contains(&key.as_str());
+        if let Some(renewable) = &self.renewable {
+            renewable.renew(&fresh.config).map_err(Refused::Problems)?;
+        }
+        let hot = |key: &String| {
+            let key = key.as_str();
+            RENEWED.contains(&key) || (key.starts_with("ranking.") && !NEEDS_RESTART.contains(&key))
+        };
         let changed = last.as_ref().unwrap_or(&origin.loaded).differences(&fresh);
         let waits = origin.loaded.differences(&fresh);
         self.tuning.replace(&fresh.config.ranking);

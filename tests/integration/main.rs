@@ -9,6 +9,7 @@ mod demo;
 mod discover;
 mod dlq;
 mod document;
+mod door;
 mod fallback;
 mod formula;
 mod history;

@@ -51,10 +51,9 @@ impl House {
             http.listen = "127.0.0.1:0"
             admin.listen = "127.0.0.1:0"
             storage.dir = "{}"
-            [kafka]
-            brokers = "{brokers}"
-            topics.blocks = "cdc.blocks"
-            topics.users = "cdc.users"
+            kafka.brokers = "{brokers}"
+            kafka.topics.blocks = "cdc.blocks"
+            kafka.topics.users = "cdc.users"
             {more}
             "#,
             store.display()

@@ -31,9 +31,8 @@ fn a_node_serves_tls_and_takes_a_new_certificate_and_key_without_a_restart() {
         let file = |name: &str| dir.join(name).display().to_string();
         format!(
             r#"
-            [http]
-            tls_cert = "{}"
-            tls_key = "{}"
+            http.tls_cert = "{}"
+            http.tls_key = "{}"
             [auth]
             algorithm = "RS256"
             public_key_file = "{}"

@@ -14,10 +14,13 @@ use warp::reply::Response;
 use super::breaker::{self, Breakers};
 use super::guard::Guard;
 use super::sink::SinkDoor;
-use super::{dlq, reload, sink};
+use super::{checkpoint, dlq, forget, inspect, reload, sink};
+use crate::backup::Keeper;
 use crate::dead_letters::DeadLetters;
+use crate::forget::Forgetter;
 use crate::http::Error;
 use crate::http::resource::{self, Call, Routes, Takes, listener, resource};
+use crate::inspect::Inspector;
 use crate::status::Status;
 use crate::tuning::Reload;
 
@@ -37,6 +40,12 @@ pub struct Parts {
     pub sink: SinkDoor,
     /// The configuration.
     pub reload: Arc<Reload>,
+    /// The backups.
+    pub keeper: Arc<Keeper>,
+    /// What the store holds of one user, post or author.
+    pub inspector: Arc<Inspector>,
+    /// The forgetting of users.
+    pub forgetter: Arc<Forgetter>,
 }
 
 /// The admin routes.
@@ -77,7 +86,9 @@ pub fn routes(status: Arc<Status>, metrics: PrometheusHandle, guard: Guard, part
     let dlq = dlq::routes(&guard, &Arc::new(parts.dead_letters));
     let sink = sink::routes(&guard, &Arc::new(parts.sink));
     let reload = reload::route(&guard, &parts.reload);
-    listener(routes.into_iter().chain(dlq).chain(sink).chain([reload]))
+    let inspect = inspect::routes(&guard, &parts.inspector);
+    let others = [checkpoint::route(&guard, &parts.keeper), forget::route(&guard, &parts.forgetter), reload];
+    listener(routes.into_iter().chain(dlq).chain(sink).chain(inspect).chain(others))
 }
 
 fn readiness(status: &Status) -> Result<Response, Error> {

@@ -48,14 +48,21 @@ impl SinkDoor {
 }
 
 impl SinkDoor {
-    /// The sink as its own node sees it: the whole group, and its own share as it stands at this moment.
-    pub fn of(config: &Config, sink: Option<&Arc<Sink>>) -> Self {
-        let outside = Self::outside(config);
-        let Some(sink) = sink else { return outside };
-        let (asked, ordered) = (Arc::clone(sink), Arc::clone(sink));
+    /// The sink as its own node sees it: the whole group, and its own share as it stands at this moment. `find` gives
+    /// the share this node has at the time, where it has one.
+    pub fn of(config: &Config, find: impl Fn() -> Option<Arc<Sink>> + Send + Sync + 'static) -> Self {
+        let (outside, find) = (Self::outside(config), Arc::new(find));
+        let (asked, ordered) = (Arc::clone(&find), find);
+        let (seen, done) = (outside.status, outside.resume);
         Self {
-            status: Arc::new(move || Ok(together(asked.status(), (outside.status)().ok()))),
-            resume: Arc::new(move |order| ordered.resume(order)),
+            status: Arc::new(move || match asked() {
+                Some(own) => Ok(together(own.status(), seen().ok())),
+                None => seen(),
+            }),
+            resume: Arc::new(move |order| match ordered() {
+                Some(own) => own.resume(order),
+                None => done(order),
+            }),
         }
     }
 }

@@ -19,6 +19,12 @@ pub(super) struct Discover {
     suggestions: Arc<Suggestions>,
 }
 
+impl std::fmt::Debug for Discover {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Discover").finish_non_exhaustive()
+    }
+}
+
 impl Discover {
     pub(super) fn new(store: &Arc<Store>, lag: &Arc<Lag>, posts: &Arc<TrendingPosts>, keys: Keys) -> Self {
         let pages = TrendingPages::new(Arc::clone(store), Arc::clone(posts), Arc::clone(lag), keys);

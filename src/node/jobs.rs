@@ -17,6 +17,8 @@ use crate::suggest::Suggestions;
 use crate::trending::TrendingPosts;
 
 const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
+/// How often the store is asked whether somebody left.
+const FORGET_EVERY: Duration = Duration::from_secs(1);
 const MEASURE_EVERY: Duration = Duration::from_secs(5);
 const HISTORIES_EVERY: Duration = Duration::from_secs(30);
 const SUGGESTIONS_EVERY: Duration = Duration::from_secs(5);
@@ -45,6 +47,13 @@ impl Jobs {
         let kept = Arc::clone(store);
         jobs.every("measure", MEASURE_EVERY, move || {
             metrics::store(&kept);
+            Ok(())
+        });
+        let (kept, stopping) = (Arc::clone(store), jobs.stopping());
+        jobs.every("forget", FORGET_EVERY, move || {
+            if let Some(removed) = kept.sweep_forgotten(|| !stopping())?.filter(|removed| !removed.is_empty()) {
+                tracing::info!(?removed, "what was kept of users who left is removed");
+            }
             Ok(())
         });
         jobs
@@ -122,6 +131,12 @@ impl Jobs {
                 () = run => {}
             }
         });
+    }
+
+    /// Whether the node stops: for long work on threads that may wait.
+    fn stopping(&self) -> impl Fn() -> bool + Send + Sync + 'static {
+        let stop = self.stop.subscribe();
+        move || *stop.borrow()
     }
 
     pub(super) async fn stop(mut self) {

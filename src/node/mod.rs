@@ -1,17 +1,16 @@
 //! The node: starts the parts in order, supervises them, stops them in reverse.
 
 mod discover;
+mod generation;
 mod jobs;
+mod keeping;
 mod outward;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use edgefeed_storage::{Stats, Store};
 use edgefeed_sync::breaker::Breaker;
-use edgefeed_sync::sink::Sink;
-use edgefeed_sync::{Lag, Materializer};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -19,37 +18,25 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
 use crate::admin::{self, Breakers, Guard, Parts, SinkDoor};
-use crate::affinity::{self, Affinity, Source};
 use crate::auth::Auth;
 use crate::clock::now_ms;
-use crate::config::{Config, Inputs, Loaded};
+use crate::config::{Config, Inputs, Loaded, Role};
 use crate::cursor;
 use crate::dead_letters::DeadLetters;
 use crate::failure::Failure;
 use crate::fallback::Fallback;
-use crate::feed::{Answers, Feed};
 use crate::http::{self, Door, Drained, Edge, Renewable, Services};
 use crate::status::Status;
-use crate::trending::TrendingPosts;
 use crate::tuning::{Origin, Reload, Tuning};
-use discover::Discover;
-use jobs::Jobs;
+use generation::Grounds;
+use keeping::Keeping;
 use outward::Outside;
 
-/// How long following Kafka may take to stop: the batch being applied, and the library's own goodbye.
-const STOP_PATIENCE: Duration = Duration::from_secs(10);
+pub use generation::{Current, Generation};
 
 /// A running node.
 #[derive(Debug)]
 pub struct Node {
-    /// What it keeps.
-    pub store: Arc<Store>,
-    /// How far it has come.
-    pub lag: Arc<Lag>,
-    /// What it answers from its own store.
-    pub feed: Arc<Feed>,
-    /// What it answers, from whichever rung holds.
-    pub answers: Arc<Answers>,
     /// What it tells about itself.
     pub status: Arc<Status>,
     /// What reads its keys and certificates anew when an operator says so.
@@ -58,11 +45,10 @@ pub struct Node {
     pub http: SocketAddr,
     /// Where operators ask.
     pub admin: SocketAddr,
-    sink: Option<Arc<Sink>>,
-    affinity: Arc<Affinity>,
     reload: Arc<Reload>,
-    materializer: Materializer,
-    jobs: Jobs,
+    current: Current,
+    grounds: Arc<Grounds>,
+    keeping: Keeping,
     servers: Vec<JoinHandle<Drained>>,
 }
 
@@ -84,52 +70,32 @@ impl Node {
         let (http, admin) = (address(&public)?, address(&operators)?);
         let (renewable, public_edge, admin_edge) = front(&config)?;
         let store = open(&config).await?;
-        let materializer = Materializer::start(&config.kafka, Arc::clone(&store), Arc::new(now_ms))
-            .map_err(|error| Failure::failed(error.to_string()))?;
-        let lag = materializer.lag();
-        let trending = Arc::new(TrendingPosts::default());
         let tuning = Arc::new(Tuning::of(&config.ranking));
         let reload = Arc::new(Reload::new(origin, Arc::clone(&tuning)).renewing(renewable.clone()));
         let outside = Outside::new(&config)?;
         let center = outside.as_ref().map(|outside| Arc::clone(&outside.breaker));
-        let affinity = histories(&config, &store, &lag, outside.as_ref());
-        let feed = Feed::new(Arc::clone(&store), Arc::clone(&trending), Arc::clone(&lag), Arc::clone(&tuning));
-        let feed = Arc::new(feed.with_histories(Arc::clone(&affinity)));
         let postgres = config.postgres.is_set().then(|| Breaker::new("postgres", &config.breaker));
         let breakers: Breakers = center.iter().chain(&postgres).cloned().collect();
+        let fallback = fallback(&config, postgres)?;
         let keys = cursor::Keys::new(&config.http.cursor_key, &config.http.cursor_key_previous);
-        let discover = Discover::new(&store, &lag, &trending, keys.clone());
-        let answers = Arc::new(Answers::new(
-            Arc::clone(&feed),
-            fallback(&config, postgres)?,
-            center,
-            config.fallback.clone(),
-            keys,
-        ));
+        let grounds = Arc::new(Grounds { config, tuning, keys, outside, fallback });
+        let config = &grounds.config;
+        let first = Generation::start(&grounds, store)?;
+        first.start_sink(&grounds)?;
+        let current = Current::new(first);
         let status = Arc::new(Status::default());
-        let mut jobs = Jobs::start(&config, &store, &trending);
-        jobs.renew_histories(&affinity);
-        discover.keep(&mut jobs);
-        let told = Arc::clone(&affinity);
-        status.add_section("affinity", move || told.snapshot());
-        tell(&status, &store, &lag, &tuning, &config, &jobs);
-        tell_rungs(&status, &answers, &breakers);
-        let sink = outward::sink(&config, outside.as_ref(), &store, &lag, &status)?;
-        let routes = http::routes(&Services {
-            door: Arc::clone(&renewable.door),
-            ids: config.node.ids,
-            page: {
-                let answers = Arc::clone(&answers);
-                Arc::new(move |request, now_ms| Box::pin(Arc::clone(&answers).page(request, now_ms)))
-            },
-            trending: discover.trending,
-            suggested: discover.suggested,
-        });
+        tell(&status, &current, &grounds, &breakers);
+        let routes = http::routes(&services(&current, &renewable, config));
+        let own_sink = current.clone();
+        let keeping = Keeping::start(config, current.kept(), grounds.outside.as_ref(), &status);
         let parts = Parts {
             breakers,
-            dead_letters: DeadLetters::new(Arc::clone(&store), config.kafka.topics.clone()),
-            sink: SinkDoor::of(&config, sink.as_ref()),
+            dead_letters: DeadLetters::new(current.kept(), config.kafka.topics.clone()),
+            sink: SinkDoor::of(config, move || own_sink.now().sink()),
             reload: Arc::clone(&reload),
+            keeper: Arc::clone(&keeping.keeper),
+            inspector: Arc::clone(&keeping.inspector),
+            forgetter: Arc::clone(&keeping.forgetter),
         };
         let admin_routes = admin::routes(Arc::clone(&status), recorder, Guard::new(&config.admin.token), parts);
         let servers = vec![
@@ -137,22 +103,12 @@ impl Node {
             tokio::spawn(http::serve(operators, admin_routes, admin_edge, drain(&status))),
         ];
         status.set_started();
-        Ok(Self {
-            store,
-            lag,
-            feed,
-            answers,
-            affinity,
-            reload,
-            status,
-            renewable,
-            http,
-            admin,
-            sink,
-            materializer,
-            jobs,
-            servers,
-        })
+        Ok(Self { status, renewable, http, admin, reload, current, grounds, keeping, servers })
+    }
+
+    /// The store that serves now, and what stands on it.
+    pub fn now(&self) -> Arc<Generation> {
+        self.current.now()
     }
 
     /// Drains and stops: `/readyz` turns, requests in flight finish or are cut at the deadline, what was applied is
@@ -164,23 +120,23 @@ impl Node {
                 tracing::warn!(connections = cut, "the drain deadline cut connections that were still busy");
             }
         }
-        self.jobs.stop().await;
-        self.affinity.stop();
-        if let Some(fallback) = &self.answers.fallback {
+        self.keeping.stop();
+        if let Some(fallback) = &self.grounds.fallback {
             fallback.close().await;
         }
-        let (store, materializer, sink) = (self.store, self.materializer, self.sink);
-        let stopped = tokio::task::spawn_blocking(move || {
-            // While the store still follows Kafka: the sink waits for it to end a range.
-            let left = sink.map_or(Ok(()), |sink| outward::stop(&sink));
-            let stopped = materializer.stop(STOP_PATIENCE).map_err(|error| error.to_string());
-            let synced = store.sync().map_err(|error| error.to_string());
-            left.and(stopped).and(synced)
-        });
-        match stopped.await {
-            Ok(result) => result.map_err(Failure::failed),
-            Err(_) => Err(Failure::failed("stopping the node panicked; the store recovers at the next start")),
-        }
+        self.current.now().stop().await
+    }
+}
+
+/// What readers are answered with: by the generation that serves when they ask.
+fn services(current: &Current, renewable: &Renewable, config: &Config) -> Services {
+    let (page, trending, suggested) = (current.clone(), current.clone(), current.clone());
+    Services {
+        door: Arc::clone(&renewable.door),
+        ids: config.node.ids,
+        page: Arc::new(move |request, now_ms| Box::pin(Arc::clone(&page.now().answers).page(request, now_ms))),
+        trending: Arc::new(move |request, now_ms| (trending.now().discover.trending)(request, now_ms)),
+        suggested: Arc::new(move |request, now_ms| (suggested.now().discover.suggested)(request, now_ms)),
     }
 }
 
@@ -259,46 +215,41 @@ async fn open(config: &Config) -> Result<Arc<Store>, Failure> {
     }
 }
 
-/// Histories from the center, where there is one.
-fn histories(config: &Config, store: &Arc<Store>, lag: &Arc<Lag>, outside: Option<&Outside>) -> Arc<Affinity> {
-    let source = outside.map(|outside| Source {
-        center: Arc::clone(&outside.center),
-        breaker: Arc::clone(&outside.breaker),
-        cluster: config.node.cluster.clone(),
-        topic: config.kafka.topics.events.clone(),
-    });
-    Affinity::new(Arc::clone(store), source, &config.clickhouse, affinity::begun(store, lag))
-}
-
 fn drain(status: &Arc<Status>) -> impl Future<Output = ()> + use<> {
     let status = Arc::clone(status);
     async move { status.draining().await }
 }
 
-/// Registers what the parts tell about themselves.
-fn tell(status: &Status, store: &Arc<Store>, lag: &Arc<Lag>, tuning: &Arc<Tuning>, config: &Config, jobs: &Jobs) {
+/// Registers what the parts tell about themselves, whichever generation serves.
+fn tell(status: &Status, current: &Current, grounds: &Grounds, breakers: &Breakers) {
+    let config = &grounds.config;
     let (name, cluster, ids) = (config.node.display_name(), config.node.cluster.clone(), config.node.ids);
     let version = env!("CARGO_PKG_VERSION");
     let node = json!({ "name": name, "cluster": cluster, "ids": ids.name(), "version": version });
     status.add_section("node", move || node.clone());
-    let tuning = Arc::clone(tuning);
+    let tuning = Arc::clone(&grounds.tuning);
     status.add_section("ranking", move || json!({ "weights_versions": tuning.sets().versions() }));
-    let follow = Arc::clone(lag);
-    status.add_section("ingest", move || follow.snapshot(now_ms()));
-    let kept = Arc::clone(store);
-    status.add_section("store", move || kept.stats().map_or(Value::Null, store_section));
-    let follow = Arc::clone(lag);
-    status.add_check(move || (!follow.caught_up()).then(|| "catching up with Kafka for the first time".to_owned()));
-    let warm = jobs.warm();
-    status.add_check(move || (!warm()).then(|| "reading the store into memory".to_owned()));
-}
-
-/// The same of the ladder.
-fn tell_rungs(status: &Status, answers: &Arc<Answers>, breakers: &Breakers) {
+    let of = |tell: fn(&Generation) -> Value| {
+        let current = current.clone();
+        move || tell(&current.now())
+    };
+    status.add_section("ingest", of(|now| now.lag.snapshot(now_ms())));
+    status.add_section("store", of(|now| now.store.stats().map_or(Value::Null, store_section)));
+    status.add_section("affinity", of(|now| now.affinity.snapshot()));
+    if config.node.has(Role::Sink) {
+        status.add_section("sink", of(|now| now.sink().map_or(Value::Null, |sink| outward::section(&sink))));
+    }
     let shown = Arc::clone(breakers);
     status.add_section("breakers", move || admin::breakers(&shown));
-    let answers = Arc::clone(answers);
-    status.add_check(move || answers.out_of_reach());
+    let unless = |check: fn(&Generation) -> Option<String>| {
+        let current = current.clone();
+        move || check(&current.now())
+    };
+    status.add_check(unless(|now| {
+        (!now.lag.caught_up()).then(|| "catching up with Kafka for the first time".to_owned())
+    }));
+    status.add_check(unless(|now| (!now.is_warm()).then(|| "reading the store into memory".to_owned())));
+    status.add_check(unless(|now| now.answers.out_of_reach()));
 }
 
 fn fallback(config: &Config, breaker: Option<Arc<Breaker>>) -> Result<Option<Arc<Fallback>>, Failure> {

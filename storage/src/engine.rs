@@ -1,8 +1,12 @@
 //! RocksDB behind the key space: single reads, prefix scans, batches. Knows families and keys, not their meaning.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rocksdb::{Cache, ColumnFamily, DB, DBPinnableSlice, Direction, IteratorMode, ReadOptions, Snapshot, WriteBatch};
+use rocksdb::checkpoint::Checkpoint;
+use rocksdb::{
+    Cache, ColumnFamily, DB, DBPinnableSlice, Direction, IngestExternalFileOptions, IteratorMode, ReadOptions,
+    Snapshot, WriteBatch,
+};
 
 use crate::error::{Result, StoreError};
 use crate::key::{Family, Key};
@@ -79,6 +83,25 @@ impl Engine {
         Ok(self.db.write(batch)?)
     }
 
+    /// Takes in sorted files, all of them or none; they are moved away from where they lie.
+    pub(crate) fn ingest(&self, family: Family, files: Vec<PathBuf>) -> Result<()> {
+        let mut options = IngestExternalFileOptions::default();
+        options.set_move_files(true);
+        Ok(self.db.ingest_external_file_cf_opts(self.cf(family)?, &options, files)?)
+    }
+
+    /// Empties a family.
+    pub(crate) fn clear(&self, family: Family) -> Result<()> {
+        let cf = self.cf(family)?;
+        let mut last = self.db.raw_iterator_cf(cf);
+        last.seek_to_last();
+        let Some(key) = last.key().map(<[u8]>::to_vec) else { return Ok(last.status()?) };
+        let mut batch = WriteBatch::default();
+        batch.delete_range_cf(cf, &[][..], &key[..]);
+        batch.delete_cf(cf, key);
+        self.write(batch)
+    }
+
     pub(crate) fn sync_wal(&self) -> Result<()> {
         Ok(self.db.flush_wal(true)?)
     }
@@ -143,8 +166,34 @@ fn walk(
     Ok(entries.status()?)
 }
 
-/// Every entry of a family from `start` on; for jobs, not for requests.
+/// For jobs, not for requests.
 impl Engine {
+    /// A value by the bytes of its key.
+    pub(crate) fn get_raw(&self, family: Family, key: &[u8]) -> Result<Option<DBPinnableSlice<'_>>> {
+        Ok(self.db.get_pinned_cf(self.cf(family)?, key)?)
+    }
+
+    /// Every entry of a family, past the cache: readers keep theirs.
+    pub(crate) fn sweep(&self, family: Family, visit: impl FnMut(&[u8], &[u8]) -> Result<bool>) -> Result<()> {
+        let mut options = ReadOptions::default();
+        options.fill_cache(false);
+        walk(&self.db, self.cf(family)?, &Key::new(), &Key::new(), visit, options)
+    }
+
+    /// Writes every memtable out.
+    pub(crate) fn flush(&self) -> Result<()> {
+        for family in Family::ALL {
+            self.db.flush_cf(self.cf(family)?)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a copy of the database in a directory that is not there yet: links where the file system allows it.
+    pub(crate) fn checkpoint(&self, into: &Path) -> Result<()> {
+        Ok(Checkpoint::new(&self.db)?.create_checkpoint(into)?)
+    }
+
+    /// Every entry of a family from `start` on.
     pub(crate) fn scan_all(
         &self,
         family: Family,

@@ -55,7 +55,7 @@ impl Spine {
     }
 
     async fn write(&self, brokers: &str, log: &[LogRecord]) {
-        let (brokers, log, lag) = (brokers.to_owned(), log.to_vec(), self.node.lag.clone());
+        let (brokers, log, lag) = (brokers.to_owned(), log.to_vec(), self.node.now().lag.clone());
         let written = tokio::task::spawn_blocking(move || {
             let producer = Producer::connect(&brokers).unwrap();
             let mut ends: BTreeMap<(String, u32), i64> = BTreeMap::new();
@@ -99,7 +99,7 @@ async fn pages_are_the_formula(ids: IdKind) {
     let folded_at = now_ms();
     log.iter().for_each(|record| oracle.fold(record, folded_at));
     // Trending posts are found by a job: what it finds from now on includes everything written.
-    spine.node.feed.refresh_trending(now_ms());
+    spine.node.now().feed.refresh_trending(now_ms());
     let mut full = 0;
     for number in (0..world.user_count()).rev().step_by(9) {
         let viewer = world.user(number);

@@ -149,11 +149,6 @@ impl Config {
         }
     }
 
-    /// Whether keys come from a JWKS.
-    pub(super) fn has_jwks(&self) -> bool {
-        !self.jwks_url.is_empty() || !self.jwks_file.as_os_str().is_empty()
-    }
-
     /// Each way to give public keys, and whether it is used.
     fn public_sources(&self) -> [(&'static str, bool); 3] {
         [

@@ -55,7 +55,7 @@ impl Issuer {
     pub(super) fn reload(&self, config: &Config) -> Result<(), Problem> {
         match &self.follower {
             Some(follower) => follower.wake(),
-            None if config.has_jwks() => {}
+            None if config.follows_jwks() => {}
             None => self.keys.store(Arc::new(Keys::configured(config)?)),
         }
         Ok(())

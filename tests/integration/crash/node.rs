@@ -85,8 +85,7 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// With this configuration file.
-    pub(crate) fn start(config: &Path) -> Self {
+    fn start(config: &Path) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_edgefeed"))
             .args(["serve", "--config"])
             .arg(config)
@@ -100,11 +99,6 @@ impl Node {
         // Ends with the process: its end closes the pipe, and the channel with it.
         std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
         Self { child, lines, log: RefCell::default() }
-    }
-
-    /// The process.
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
     }
 
     /// SIGKILL, and nothing left of it when this returns.
@@ -124,20 +118,24 @@ impl Node {
         (self.child.wait().unwrap().code(), self.words())
     }
 
+    /// Sends a signal by name.
+    pub(crate) fn signal(&self, name: &str) {
+        let told = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
+        assert!(told.success());
+    }
+
+    /// Waits for a line of the log that comes from now on, by its message.
+    pub(crate) fn wait_for_message(&self, message: &str) -> Value {
+        let of = |line: &str| serde_json::from_str::<Value>(line).ok().filter(|line| line["message"] == message);
+        let line = self.wait_for_line(|line| of(line).is_some());
+        line.and_then(|line| of(&line)).unwrap_or_else(|| panic!("ended without {message:?}:\n{}", self.words()))
+    }
+
     /// The admin listener, once it listens.
-    pub(crate) fn admin(&self) -> String {
-        self.listener("admin")
-    }
-
-    /// The public listener, once it listens.
-    pub(crate) fn public(&self) -> String {
-        self.listener("http")
-    }
-
-    fn listener(&self, name: &str) -> String {
+    fn admin(&self) -> String {
         let address = |line: &str| {
             let line: Value = serde_json::from_str(line).ok()?;
-            if line["message"] == "serving" { Some(line[name].as_str()?.to_owned()) } else { None }
+            if line["message"] == "serving" { Some(line["admin"].as_str()?.to_owned()) } else { None }
         };
         let known = self.log.borrow().iter().find_map(|line| address(line));
         known
@@ -163,7 +161,7 @@ impl Node {
     }
 
     /// Everything it has logged so far.
-    pub(crate) fn words(&self) -> String {
+    fn words(&self) -> String {
         let mut log = self.log.borrow_mut();
         log.extend(self.lines.try_iter());
         log.join("\n")

@@ -2,6 +2,7 @@
 
 mod discover;
 mod generation;
+mod inward;
 mod jobs;
 mod keeping;
 mod outward;
@@ -84,11 +85,12 @@ impl Node {
         let outside = Outside::new(&config)?;
         let center = outside.as_ref().map(|outside| Arc::clone(&outside.breaker));
         let postgres = config.postgres.is_set().then(|| Breaker::new("postgres", &config.breaker));
-        let breakers: Breakers = center.iter().chain(&postgres).cloned().collect();
+        let kafka = Breaker::new("kafka", &config.breaker);
+        let breakers: Breakers = center.iter().chain(&postgres).chain([&kafka]).cloned().collect();
         let fallback = fallback(&config, postgres)?;
         let keys = cursor::Keys::new(&config.http.cursor_key, &config.http.cursor_key_previous);
         let requests = Arc::new(Requests::open(&config.storage.dir, config.ranking.recent_requests));
-        let grounds = Arc::new(Grounds { config, tuning, requests, keys, outside, fallback });
+        let grounds = Arc::new(Grounds { config, tuning, requests, keys, outside, fallback, kafka });
         let config = &grounds.config;
         let first = Generation::start(&grounds, store)?;
         first.start_sink(&grounds)?;
@@ -149,6 +151,7 @@ impl Node {
 fn services(current: &Current, renewable: &Renewable, config: &Config) -> Services {
     let (page, explain, forget) = (current.clone(), current.clone(), current.clone());
     let (trending, suggested) = (current.clone(), current.clone());
+    let (events, position) = (current.clone(), current.clone());
     Services {
         door: Arc::clone(&renewable.door),
         ids: config.node.ids,
@@ -159,6 +162,14 @@ fn services(current: &Current, renewable: &Renewable, config: &Config) -> Servic
         forget: Arc::new(move |viewer, now_ms| forget.now().answers.forget(viewer, now_ms)),
         trending: Arc::new(move |request, now_ms| (trending.now().discover.trending)(request, now_ms)),
         suggested: Arc::new(move |request, now_ms| (suggested.now().discover.suggested)(request, now_ms)),
+        events: Arc::new(move |caller, body, now_ms| {
+            Box::pin(Arc::clone(&events.now().inward.intake).post(caller, body, now_ms))
+        }),
+        position: Arc::new(move |text| {
+            let positions = Arc::clone(&position.now().inward.positions);
+            Box::pin(async move { positions.reached(&text).await })
+        }),
+        max_body_bytes: config.limits.max_body_bytes,
     }
 }
 
@@ -256,6 +267,7 @@ fn tell(status: &Status, current: &Current, grounds: &Grounds, breakers: &Breake
     status.add_section("ingest", of(|now| now.lag.snapshot(now_ms())));
     status.add_section("store", of(|now| now.store.stats().map_or(Value::Null, store_section)));
     status.add_section("affinity", of(|now| now.affinity.snapshot()));
+    status.add_section("spool", of(|now| now.inward.intake.snapshot(now_ms())));
     if config.node.has(Role::Sink) {
         status.add_section("sink", of(|now| now.sink().map_or(Value::Null, |sink| outward::section(&sink))));
     }

@@ -7,6 +7,7 @@ use ::metrics::{Unit, counter, describe_counter, describe_gauge, describe_histog
 use edgefeed_storage::{Stats, Store};
 use parking_lot::Mutex;
 
+use crate::feed::Stage;
 use crate::feed::ladder::Reason;
 use crate::ranking::filter::Removed;
 
@@ -25,6 +26,9 @@ pub fn describe() {
     crate::auth::describe_metrics();
     crate::rate_limit::describe_metrics();
     crate::affinity::describe_metrics();
+    crate::events::describe_metrics();
+    crate::resync::describe_metrics();
+    crate::cache::describe_metrics();
     crate::tuning::describe_metrics();
     describe_histogram!("edgefeed_feed_candidates", "Candidates a ranking chose from.");
     describe_counter!("edgefeed_feed_removed_total", "Posts left out of a ranking, by reason.");
@@ -33,6 +37,8 @@ pub fn describe() {
         Unit::Seconds,
         "Time to gather, filter, score and place the candidates of one feed."
     );
+    describe_counter!("edgefeed_explains_total", "Posts explained, by how far they came.");
+    describe_counter!("edgefeed_feed_ranked_total", "Pages ranked anew, by the set of numbers that ranked them.");
     describe_counter!("edgefeed_fallback_total", "Pages that PostgreSQL listed, by why it was asked.");
     for reason in Reason::ALL {
         // There from the start, so that an alert on its rise has something to rise from.
@@ -65,6 +71,16 @@ pub(crate) fn candidates(count: usize, removed: impl Iterator<Item = (Removed, u
     for (reason, count) in removed.filter(|(_, count)| *count > 0) {
         counter!("edgefeed_feed_removed_total", "reason" => reason.name()).increment(count);
     }
+}
+
+/// A post was explained.
+pub(crate) fn explained(stage: Stage) {
+    counter!("edgefeed_explains_total", "stage" => stage.name()).increment(1);
+}
+
+/// A page was ranked by this set of numbers.
+pub(crate) fn ranked_by(set: &'static str) {
+    counter!("edgefeed_feed_ranked_total", "set" => set).increment(1);
 }
 
 /// One ranking's time.

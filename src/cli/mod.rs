@@ -6,6 +6,7 @@ mod check;
 mod completions;
 mod demo;
 mod dlq;
+mod explain;
 mod forget;
 mod inspect;
 mod live;
@@ -13,6 +14,8 @@ mod log;
 mod migrate;
 mod openapi;
 mod out;
+mod replay;
+mod resync;
 mod serve;
 mod sink;
 mod table;
@@ -51,6 +54,9 @@ fn verb(verb: Verb) -> Result<(), Failure> {
         Verb::Demo(args) => demo::run(args),
         Verb::Dlq(verb) => dlq::run(verb),
         Verb::Sink(verb) => sink::run(verb),
+        Verb::Resync(verb) => resync::run(verb),
+        Verb::Explain(args) => explain::run(args),
+        Verb::Replay(args) => replay::run(args),
         Verb::Backup(verb) => backup::run(verb),
         Verb::Inspect(verb) => inspect::run(verb),
         Verb::Forget(args) => forget::run(args),

@@ -15,11 +15,13 @@ use crate::config::Config;
 use crate::metrics;
 use crate::suggest::Suggestions;
 use crate::trending::TrendingPosts;
+use crate::tuning::Requests;
 
 const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
 /// How often the store is asked whether somebody left.
 const FORGET_EVERY: Duration = Duration::from_secs(1);
 const MEASURE_EVERY: Duration = Duration::from_secs(5);
+const REQUESTS_EVERY: Duration = Duration::from_secs(10);
 const HISTORIES_EVERY: Duration = Duration::from_secs(30);
 const SUGGESTIONS_EVERY: Duration = Duration::from_secs(5);
 
@@ -130,6 +132,17 @@ impl Jobs {
                 _ = stop.wait_for(|stop| *stop) => {}
                 () = run => {}
             }
+        });
+    }
+
+    /// Keeps the requests of late beside the store.
+    pub(super) fn keep_requests(&mut self, requests: &Arc<Requests>) {
+        let requests = Arc::clone(requests);
+        self.every("recent_requests", REQUESTS_EVERY, move || {
+            if let Err(error) = requests.write() {
+                tracing::warn!(%error, "the requests of late are not kept");
+            }
+            Ok(())
         });
     }
 

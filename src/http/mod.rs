@@ -16,6 +16,7 @@ mod io;
 pub mod limits;
 mod openapi;
 mod phase;
+pub(crate) mod pin;
 mod places;
 pub mod query;
 mod raw;

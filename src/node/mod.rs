@@ -76,7 +76,7 @@ impl Node {
         let public = bind(config.http.listen, "http.listen").await?;
         let operators = bind(config.admin.listen, "admin.listen").await?;
         let (http, admin) = (address(&public)?, address(&operators)?);
-        let (renewable, public_edge) = front(&config)?;
+        let (renewable, public_edge, admin_edge) = front(&config)?;
         let store = open(&config).await?;
         let tuning = Arc::new(Tuning::of(&config.ranking));
         let reload = Arc::new(Reload::new(origin, Arc::clone(&tuning), {
@@ -120,7 +120,7 @@ impl Node {
         let admin_routes = admin::routes(Arc::clone(&status), recorder, Guard::new(&config.admin.token), parts);
         let servers = vec![
             tokio::spawn(http::serve(public, routes, public_edge, drain(&status))),
-            tokio::spawn(http::serve(operators, admin_routes, Edge::admin(&config.limits, None), drain(&status))),
+            tokio::spawn(http::serve(operators, admin_routes, admin_edge, drain(&status))),
         ];
         status.set_started();
         Ok(Self { status, renewable, http, admin, reload, current, grounds, rebuilder, rejoin, keeping, servers })
@@ -229,14 +229,16 @@ fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
     listener.local_addr().map_err(|error| Failure::failed(format!("a listener has no address: {error}")))
 }
 
-/// The way in and the edge of the public listener.
-fn front(config: &Config) -> Result<(Renewable, Edge), Failure> {
+/// The way in, and the edges of the public and the admin listener.
+fn front(config: &Config) -> Result<(Renewable, Edge, Edge), Failure> {
     let unusable = |problem| Failure::config(&[problem]);
     let auth = Auth::new(&config.auth, config.node.ids).map_err(unusable)?;
     let tls = config.http.tls().map_err(unusable)?;
-    let edge = Edge::public(&config.http, &config.limits, tls.clone());
+    let admin_tls = config.admin.tls().map_err(unusable)?;
+    let public = Edge::public(&config.http, &config.limits, tls.clone());
+    let admin = Edge::admin(&config.limits, admin_tls.clone());
     let door = Arc::new(Door::new(auth, &config.limits));
-    Ok((Renewable { door, tls: tls.into_iter().collect() }, edge))
+    Ok((Renewable { door, tls: tls.into_iter().chain(admin_tls).collect() }, public, admin))
 }
 
 async fn open(config: &Config) -> Result<Arc<Store>, Failure> {

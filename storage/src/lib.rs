@@ -38,6 +38,7 @@ mod position;
 pub mod retention;
 #[doc(hidden)]
 pub mod spoil;
+mod spool;
 mod stats;
 mod store;
 mod value;
@@ -58,6 +59,7 @@ pub use hot::{AuthorNo, PostFacts, PostNo};
 pub use ingest_sst::{Build, Foundation, Sorted};
 pub use inspect_one::{AuthorState, PostState, Sample, UserState, WithAuthor};
 pub use position::{Applied, Position, Stall, StallReason};
+pub use spool::{SpoolBounds, SpoolItem, SpoolState, Spooled};
 pub use stats::Stats;
 pub use store::{OpenOptions, Store};
 pub use value::{Base, Begin, CommentRow, DeadLetter, Forgotten, LinkRow, PostRow};

@@ -29,7 +29,7 @@ pub(super) enum Verb {
     /// How the way to the center stands, and the order to go on
     #[command(subcommand)]
     Sink(SinkVerb),
-    /// Build this node anew from the center, or renew its histories from there
+    /// Build this node anew from the center, renew its histories, compare the two, put right what differs
     #[command(subcommand, long_about = RESYNC)]
     Resync(ResyncVerb),
     /// Why a post ranks where it does for a reader, or which stage left it out
@@ -519,6 +519,25 @@ pub(super) enum ResyncVerb {
     Bootstrap(ResyncArgs),
     /// Replace histories of days that are over by the center's, base and own counts alike
     Refresh(RefreshArgs),
+    /// Hold node, center and Kafka's log against each other; changes nothing, exits 1 where they differ
+    Verify(CompareArgs),
+    /// Do the same and put right what differs, from the side that is right; --dry-run is verify
+    Repair(ResyncArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompareArgs {
+    #[command(flatten)]
+    sources: Sources,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+impl CompareArgs {
+    pub(super) fn into_common(self) -> ResyncArgs {
+        ResyncArgs { sources: self.sources, dry_run: false, output: self.output }
+    }
 }
 
 #[derive(Debug, Args)]

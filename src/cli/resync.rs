@@ -8,6 +8,7 @@ use edgefeed_storage::Store;
 use edgefeed_sync::breaker::Breaker;
 use edgefeed_sync::center::Center;
 use edgefeed_sync::resync::{Outcome, Report};
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use super::args::{Output, ResyncArgs, ResyncVerb};
@@ -18,7 +19,7 @@ use crate::failure::Failure;
 use crate::node::stop_signal;
 use crate::problem::Problem;
 use crate::resync::screen::Screen;
-use crate::resync::{self, Job, JobOrder, Seen, Shown};
+use crate::resync::{self, AuditTold, Job, JobOrder, Seen, Shown};
 
 /// Between two looks at a job.
 const LOOK: Duration = Duration::from_millis(200);
@@ -30,6 +31,8 @@ pub(super) fn run(verb: ResyncVerb) -> Result<(), Failure> {
             let users = args.users.as_deref().map(read_users).transpose()?;
             (Job::Refresh, args.common, args.all, users)
         }
+        ResyncVerb::Verify(args) => (Job::Verify, args.into_common(), false, None),
+        ResyncVerb::Repair(args) => (Job::Repair, args, false, None),
     };
     let ResyncArgs { sources, dry_run, output } = args;
     let config = load(&sources.into_inputs()).map_err(|problems| Failure::config(&problems))?.config;
@@ -42,8 +45,14 @@ pub(super) fn run(verb: ResyncVerb) -> Result<(), Failure> {
     order.check(config.node.ids).map_err(Failure::usage)?;
     let outcome = runtime()?.block_on(obey(&config, &order))?;
     match output {
-        Output::Json => out::json(&json!({ "job": job.name(), "dry_run": dry_run, "outcome": outcome })),
-        Output::Text => out::text(&text(job, dry_run, &outcome)),
+        Output::Json => out::json(&json!({ "job": job.name(), "dry_run": dry_run, "outcome": outcome }))?,
+        Output::Text => out::text(&text(job, dry_run, &outcome))?,
+    }
+    match job {
+        Job::Verify | Job::Repair if outcome["clean"] != json!(true) => {
+            Err(Failure::failed("node, center and log are not the same; `edgefeed resync repair` puts them right"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -65,6 +74,10 @@ async fn obey(config: &Config, order: &JobOrder) -> Result<Value, Failure> {
         Job::Refresh => match live::reach(config).await? {
             Live::Node(node) => at_node(&node, order).await,
             Live::Store(store) => refresh(config, order, &store).await,
+        },
+        Job::Verify | Job::Repair => match live::reach(config).await? {
+            Live::Node(node) => at_node(&node, order).await,
+            Live::Store(store) => audit(config, order, &store).await,
         },
     }
 }
@@ -116,6 +129,12 @@ async fn refresh(config: &Config, order: &JobOrder, store: &Arc<Store>) -> Resul
     serde_json::to_value(done.map_err(Failure::failed)?).map_err(|error| Failure::failed(error.to_string()))
 }
 
+async fn audit(config: &Config, order: &JobOrder, store: &Arc<Store>) -> Result<Value, Failure> {
+    let (center, _) = center(config)?;
+    let told = resync::audit(config, &center, store, order).await.map_err(Failure::failed)?;
+    serde_json::to_value(told).map_err(|error| Failure::failed(error.to_string()))
+}
+
 fn center(config: &Config) -> Result<(Arc<Center>, Arc<Breaker>), Failure> {
     let center = Center::new(&config.clickhouse).map_err(|error| Failure::failed(error.to_string()))?;
     Ok((center, Breaker::new("clickhouse", &config.breaker)))
@@ -143,6 +162,9 @@ async fn watched<T>(report: &Report, stop: &Arc<AtomicBool>, work: impl Future<O
 }
 
 fn text(job: Job, dry_run: bool, outcome: &Value) -> String {
+    if matches!(job, Job::Verify | Job::Repair) {
+        return AuditTold::deserialize(outcome).map(|told| told.text()).unwrap_or_default();
+    }
     let number = |key: &str| outcome[key].as_u64().unwrap_or_default();
     let seconds = number("took_ms") as f64 / 1e3;
     match (job, dry_run) {
@@ -158,7 +180,7 @@ fn text(job: Job, dry_run: bool, outcome: &Value) -> String {
             }
             text
         }
-        (Job::Refresh, dry_run) => {
+        (_, dry_run) => {
             let day = i64::try_from(number("own_from")).unwrap_or_default();
             let date = crate::feed::rfc3339(day * 86_400_000);
             let date = date.split('T').next().unwrap_or_default().to_owned();

@@ -104,6 +104,12 @@ impl Rebuilder {
                 let done = resync::refresh(&refresher, config, order).await?;
                 serde_json::to_value(done).map_err(|error| error.to_string())
             }
+            Job::Verify | Job::Repair => {
+                report.begin("comparing node, center and log");
+                let store = Arc::clone(&self.current.now().store);
+                let told = resync::audit(&self.grounds.config, &outside.center, &store, order).await?;
+                serde_json::to_value(told).map_err(|error| error.to_string())
+            }
         }
     }
 

@@ -17,6 +17,10 @@ pub enum Job {
     Bootstrap,
     /// Histories are renewed by whole days.
     Refresh,
+    /// Node, center and log are held against each other.
+    Verify,
+    /// The same, and what differs is put right.
+    Repair,
 }
 
 impl Job {
@@ -25,6 +29,8 @@ impl Job {
         match self {
             Self::Bootstrap => "bootstrap",
             Self::Refresh => "refresh",
+            Self::Verify => "verify",
+            Self::Repair => "repair",
         }
     }
 }
@@ -74,8 +80,8 @@ impl JobOrder {
     /// # Errors
     /// Why not.
     pub fn check(&self, ids: IdKind) -> Result<(), String> {
-        if self.job == Job::Bootstrap && (self.all || self.users.is_some()) {
-            return Err("a bootstrap is always of everybody; leave the users out".to_owned());
+        if self.job != Job::Refresh && (self.all || self.users.is_some()) {
+            return Err(format!("a {} is always of everybody; leave the users out", self.job.name()));
         }
         self.whose(ids).map(drop)
     }

@@ -1,6 +1,7 @@
 //! Rebuilding and renewing a node from the center, as operators order and see it: the same at a running node and at a
 //! store that nobody has.
 
+mod audit;
 mod job;
 pub mod screen;
 
@@ -15,6 +16,7 @@ use edgefeed_sync::resync::{self, Bootstrap, Refresher, Report};
 use crate::clock::now_ms;
 use crate::config::Config;
 
+pub use audit::{AuditTold, audit};
 pub use job::{Board, Job, JobOrder, Seen, Shown, Trouble};
 
 /// Says what the metrics of these jobs mean.
@@ -22,6 +24,10 @@ pub(crate) fn describe_metrics() {
     metrics::describe_counter!(
         "edgefeed_resync_rows_total",
         "Rows read from the center to rebuild or renew, by table."
+    );
+    metrics::describe_gauge!(
+        "edgefeed_resync_drift_ratio",
+        "Differences between node, center and log a row compared, at the last verify or repair; 0 is none."
     );
 }
 

@@ -38,7 +38,7 @@ impl Store {
         }
         writer.recount(&self.engine, &mut pending)?;
         self.engine.write(pending.batch(&self.engine, writer.keys)?)?;
-        self.project(&pending, now_ms);
+        self.project(&pending, writer.overlay(), now_ms);
         Ok(done)
     }
 }

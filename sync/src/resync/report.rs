@@ -66,7 +66,8 @@ impl Report {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn begin(&self, stage: &str) {
+    /// Another stage begins.
+    pub fn begin(&self, stage: &str) {
         let mut inside = self.inside();
         stage.clone_into(&mut inside.stage);
         inside.waiting = None;

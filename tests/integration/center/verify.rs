@@ -110,10 +110,22 @@ async fn every_defect_put_in_is_found_and_nothing_else_and_repair_leaves_none() 
         assert_eq!(counted(&found), planted, "{:#?}", found.findings());
         mend(&audit, &stage).await;
         drop(audit);
+        the_verbs(&stage, &member).await;
         let log = writer.finish();
         stage.check(&log, &BTreeSet::new()).await;
         stage.center.drop_database().await;
     }
+}
+
+/// The same by the command line, at a free store and at a running node.
+async fn the_verbs(stage: &Stage, member: &Member) {
+    let told = member.node.must(&["resync", "verify"]);
+    assert!(told.contains("nothing differs"), "{told}");
+    stage.center.run("ALTER TABLE DB.follows_cdc DELETE WHERE _deleted = 0 AND _offset = (SELECT min(_offset) FROM DB.follows_cdc WHERE _deleted = 0) SETTINGS mutations_sync = 2").await;
+    let (well, told) = member.node.verb(&["resync", "verify", "--output", "json"]);
+    assert!(!well && told.contains(r#""kind": "lost""#) | told.contains(r#""kind":"lost""#), "{told}");
+    let told = member.node.must(&["resync", "repair"]);
+    assert!(told.contains("mended") && told.contains("follows_cdc"), "{told}");
 }
 
 const CDC: [&str; 5] = ["posts_cdc", "follows_cdc", "comments_cdc", "likes_cdc", "blocks_cdc"];

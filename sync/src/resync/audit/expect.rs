@@ -1,5 +1,7 @@
 //! What the center should hold of a record: the row the sink makes of it, and what that says.
 
+use std::collections::HashSet;
+
 use edgefeed_storage::model::{Change, Id, IdKind, Outcome, RowChange, RowKey, TimestampMs};
 
 use crate::center::audit::{of_cdc, of_event};
@@ -65,10 +67,21 @@ pub(super) struct CountsFor {
     pub(super) arrived: TimestampMs,
 }
 
-/// What a decoded record comes to.
-pub(super) fn expected(ids: IdKind, origin: &Origin<'_>, outcome: &Outcome, aside: &Aside) -> Expected {
+/// What a decoded record comes to. Of users who were `forgotten` there is nothing, whatever the log still has.
+pub(super) fn expected(
+    ids: IdKind,
+    origin: &Origin<'_>,
+    outcome: &Outcome,
+    aside: &Aside,
+    forgotten: &HashSet<Id>,
+) -> Expected {
     match outcome {
         Outcome::Dead { .. } | Outcome::Change(Change::Nothing) => Expected::Nothing,
+        Outcome::Change(Change::Event(event))
+            if forgotten.contains(&event.user) || event.author.is_some_and(|author| forgotten.contains(&author)) =>
+        {
+            Expected::Nothing
+        }
         Outcome::Change(Change::Event(event)) => {
             let row = EventRow { event, device: &aside.device, app_ver: &aside.app_ver };
             let mut bytes = Vec::with_capacity(192);
@@ -90,12 +103,24 @@ pub(super) fn expected(ids: IdKind, origin: &Origin<'_>, outcome: &Outcome, asid
                 return Expected::Truncate(version);
             }
             let Some((row, deleted)) = whole_values(cdc, aside) else { return Expected::Nothing };
+            if !deleted && users(&row).iter().any(|user| forgotten.contains(user)) {
+                return Expected::Nothing;
+            }
             let mut bytes = Vec::with_capacity(160);
             row::cdc(&mut bytes, ids, &row, version, deleted, origin);
             row::seal(&mut bytes, 0, 0);
             let content = (!cdc.leaves_out()).then(|| of_cdc(ids, &row, version, deleted, origin.ts));
             Expected::Row(Row { name: Name::Row(key(&row)), version, content, bytes, counts_for: None })
         }
+    }
+}
+
+/// Whose row it is.
+fn users(row: &CdcRow) -> [Id; 2] {
+    match *row {
+        CdcRow::Post { user_id, .. } | CdcRow::Comment { user_id, .. } | CdcRow::Like { user_id, .. } => [user_id; 2],
+        CdcRow::Follow { follower_id, following_id, .. } => [follower_id, following_id],
+        CdcRow::Block { blocker_id, blocked_id, .. } => [blocker_id, blocked_id],
     }
 }
 

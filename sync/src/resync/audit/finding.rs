@@ -20,6 +20,28 @@ pub enum Side {
     Node,
 }
 
+impl Side {
+    /// The name for people and programs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Center => "center",
+            Self::Node => "node",
+        }
+    }
+}
+
+impl Kind {
+    /// The name for people and programs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lost => "lost",
+            Self::Doubled => "doubled",
+            Self::Altered => "altered",
+            Self::Foreign => "foreign",
+        }
+    }
+}
+
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]

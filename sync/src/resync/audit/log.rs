@@ -1,9 +1,9 @@
 //! A partition of the log as rows the center should hold, a stretch of offsets at a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
-use edgefeed_storage::model::{TimestampMs, TopicPartition};
+use edgefeed_storage::model::{Id, TimestampMs, TopicPartition};
 use rdkafka::message::{BorrowedMessage, Message as _};
 use tokio::sync::mpsc;
 
@@ -50,9 +50,13 @@ impl Audit {
         let mut stretch = Stretch::from(log.start);
         let partition = i32::try_from(at.partition).unwrap_or(i32::MAX);
         let mut gone = false;
+        let mut forgotten = HashSet::new();
+        self.store.each_forgotten(|user, _| {
+            forgotten.insert(user);
+        })?;
         reader.read(partition, log, |message| {
             let offset = message.offset();
-            match self.expected_of(at, place, message, now_ms) {
+            match self.expected_of(at, place, message, &forgotten, now_ms) {
                 Expected::Nothing => {}
                 Expected::Truncate(version) => stretch.truncates.push(version),
                 Expected::Row(row) => drop(stretch.rows.insert(offset, row)),
@@ -77,6 +81,7 @@ impl Audit {
         at: TopicPartition,
         place: &LogPlace,
         message: &BorrowedMessage<'_>,
+        forgotten: &HashSet<Id>,
         now_ms: TimestampMs,
     ) -> Expected {
         let (offset, ts) = (message.offset(), message.timestamp().to_millis().unwrap_or(0));
@@ -90,6 +95,6 @@ impl Audit {
             offset: u64::try_from(offset).unwrap_or(0),
             ts,
         };
-        expected(self.ids(), &origin, &outcome, &aside)
+        expected(self.ids(), &origin, &outcome, &aside, forgotten)
     }
 }

@@ -105,12 +105,10 @@ impl Audit {
         verdict: &mut Verdict,
     ) -> Result<()> {
         verdict.truncates.extend(stretch.truncates.iter().map(|version| (table, *version)));
-        if table == Table::Events {
-            let (store, offsets) = (std::sync::Arc::clone(&self.store), stretch.offsets.clone());
-            let marks = super::blocking(move || Ok(store.marks(at, offsets.start..=offsets.end - 1)?)).await?;
-            for repeat in marks {
-                stretch.rows.remove(&repeat);
-            }
+        let (store, offsets) = (std::sync::Arc::clone(&self.store), stretch.offsets.clone());
+        let marks = super::blocking(move || Ok(store.marks(at, offsets.start..=offsets.end - 1)?)).await?;
+        for dropped in marks {
+            stretch.rows.remove(&dropped);
         }
         let held = self.center.held_at(table, place, stretch.offsets.clone(), self.limit).await?;
         verdict.compare(table.name(), stretch.rows.len() as u64);

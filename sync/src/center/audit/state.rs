@@ -42,6 +42,8 @@ pub(crate) struct StateRow {
     /// Of a post: author, creation time in milliseconds, 1 where it is softly deleted. Of a comment: its post, and from the
     /// center its author, which older nodes did not keep. Of others nothing: the key says all.
     pub fields: Vec<String>,
+    /// Of a row of the center: partition and offset of its record.
+    pub at: Option<(u32, u64)>,
 }
 
 impl StateRow {
@@ -103,6 +105,7 @@ struct Line {
     key: Vec<String>,
     version: u64,
     fields: Vec<String>,
+    at: (u32, u64),
 }
 
 impl Center {
@@ -135,7 +138,7 @@ impl Center {
             told.push("toString(user_id)");
         }
         let sql = format!(
-            "SELECT [{}] AS key, _version AS version, CAST([{}], 'Array(String)') AS fields FROM {} FINAL WHERE {} IN ?",
+            "SELECT [{}] AS key, _version AS version, CAST([{}], 'Array(String)') AS fields, (_partition, _offset) AS at FROM {} FINAL WHERE {} IN ?",
             key_texts(table).join(", "),
             told.join(", "),
             table.name(),
@@ -143,7 +146,9 @@ impl Center {
         );
         let query = self.audited(&sql, limit).bind(buckets);
         let rows: Vec<Line> = self.fetch(WHAT, query, limit).await?;
-        let row = |Line { key, version, fields }| Some(StateRow { key: row_key(table, ids, &key)?, version, fields });
+        let row = |Line { key, version, fields, at }| {
+            Some(StateRow { key: row_key(table, ids, &key)?, version, fields, at: Some(at) })
+        };
         Ok(rows.into_iter().filter_map(row).collect())
     }
 }

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use edgefeed_storage::Store;
-use edgefeed_storage::model::{IdKind, TimestampMs, TopicPartition};
+use edgefeed_storage::model::{IdKind, TimestampMs, Topic, TopicPartition};
 
 use super::error::{Error, Result};
 use crate::center::audit::LogPlace;
@@ -62,6 +62,20 @@ struct Ground {
     partitions: Vec<TopicPartition>,
     commits: BTreeMap<TopicPartition, Commit>,
     logs: BTreeMap<TopicPartition, Extent>,
+}
+
+impl Ground {
+    /// Whether the log still has the record at a partition's offset; of no record, whether it has everything since the
+    /// topic was made.
+    fn reaches(&self, topic: Option<Topic>, at: Option<(u32, u64)>) -> bool {
+        let of_topic = || self.logs.iter().filter(|(place, _)| Some(place.topic) == topic);
+        match at {
+            None => of_topic().all(|(_, log)| log.start == 0),
+            Some((partition, offset)) => of_topic().any(|(place, log)| {
+                place.partition == partition && i64::try_from(offset).is_ok_and(|at| at >= log.start)
+            }),
+        }
+    }
 }
 
 impl Audit {

@@ -1,5 +1,6 @@
 //! This node's rows of the application's tables held against the center's: bucket by bucket, and row by row where a bucket
-//! differs. The side with the newer version is right; of equal ones the center, which was held against the log before.
+//! differs. As far as Kafka's log reaches the center is right, for it was held against the log before; of older rows the side with
+//! the newer version.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,7 +39,7 @@ impl Audit {
             if look > 0 {
                 let (same, moving): (BTreeMap<_, _>, BTreeMap<_, _>) =
                     differing.into_iter().partition(|(key, sides)| before.get(key) == Some(sides));
-                self.judge(table, same, passed, verdict).await?;
+                self.judge(ground, table, same, passed, verdict).await?;
                 before = moving;
             } else {
                 before = differing;
@@ -82,6 +83,7 @@ impl Audit {
     /// Says whose rows are wrong.
     async fn judge(
         &self,
+        ground: &Ground,
         table: Table,
         rows: BTreeMap<RowKey, (Option<StateRow>, Option<StateRow>)>,
         passed: bool,
@@ -98,7 +100,12 @@ impl Audit {
             // Of a deleted row the center still knows the version.
             let newest_there =
                 center.as_ref().map(|row| row.version & VERSION_BITS).or_else(|| known.get(&key).copied());
+            // Of what Kafka still has, the center was held against the log: a newer record would have been missed there.
+            let from_log = center
+                .as_ref()
+                .map_or_else(|| ground.reaches(topic_of(table), None), |row| ground.reaches(topic_of(table), row.at));
             let wrong = match (newest_here.map(|version| version & VERSION_BITS), newest_there) {
+                _ if from_log && passed => Side::Node,
                 (Some(here), Some(there)) if here > there => Side::Center,
                 (Some(_), None) => Side::Center,
                 _ => Side::Node,
@@ -166,12 +173,17 @@ fn each_live(store: &Store, ids: IdKind, table: Table, mut visit: impl FnMut(Sta
             if let (None, Some((author, created_at))) = (row.removed, row.author) {
                 let fields =
                     vec![ids.format(author), sent_time(created_at).to_string(), u8::from(row.hidden).to_string()];
-                visit(StateRow { key: RowKey::Post(id), version: row.version, fields });
+                visit(StateRow { key: RowKey::Post(id), version: row.version, fields, at: None });
             }
         })?,
         Table::Comments => store.each_comment(|id, row: CommentRow| {
             if let Some(post) = row.live() {
-                visit(StateRow { key: RowKey::Comment(id), version: row.version, fields: vec![ids.format(post)] });
+                visit(StateRow {
+                    key: RowKey::Comment(id),
+                    version: row.version,
+                    fields: vec![ids.format(post)],
+                    at: None,
+                });
             }
         })?,
         Table::Follows => each_link(store, Family::Follows, RowKey::Follow, visit)?,
@@ -189,7 +201,7 @@ fn each_link(
 ) -> Result<()> {
     Ok(store.each_link(family, |first, second, row: LinkRow| {
         if row.removed.is_none() {
-            visit(StateRow { key: key(first, second), version: row.version, fields: Vec::new() });
+            visit(StateRow { key: key(first, second), version: row.version, fields: Vec::new(), at: None });
         }
     })?)
 }

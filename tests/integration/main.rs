@@ -11,6 +11,7 @@ mod demo;
 mod discover;
 mod dlq;
 mod document;
+mod door;
 mod events;
 mod explain;
 mod fallback;

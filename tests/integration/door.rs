@@ -86,9 +86,10 @@ impl House {
     /// Tells it to read its configuration and files anew.
     fn reload(&self) {
         let url = format!("http://{}/admin/reload", self.node.admin());
-        let answer = self.runtime.block_on(self.client.post(url).timeout(PATIENCE).send()).unwrap();
-        let status = answer.status();
-        let text = self.runtime.block_on(answer.text()).unwrap();
+        let (status, text) = self.runtime.block_on(async {
+            let answer = self.client.post(url).timeout(PATIENCE).send().await.unwrap();
+            (answer.status(), answer.text().await.unwrap())
+        });
         assert!(status.is_success(), "{text}");
     }
 

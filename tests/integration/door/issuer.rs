@@ -45,6 +45,12 @@ impl Issuer {
         issuer
     }
 
+    /// A node that takes its tokens, from whoever asks however often.
+    fn house(&self) -> House {
+        let url = &self.url;
+        House::open(|_| format!("limits.subject_per_s = 0\n[auth]\nalgorithm = \"ES256\"\njwks_url = \"{url}\""))
+    }
+
     fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
@@ -54,7 +60,7 @@ impl Issuer {
 fn keys_rotate_while_the_node_serves_and_stay_believed_while_the_issuer_is_away() {
     let (old, new, next) = (Pair::elliptic(), Pair::elliptic(), Pair::elliptic());
     let issuer = Issuer::start(vec![old.jwk("old")]);
-    let house = House::open(|_| format!("[auth]\nalgorithm = \"ES256\"\njwks_url = \"{}\"", issuer.url));
+    let house = issuer.house();
     let of_old = old.sign(Some("old"), &claims());
     assert_eq!(house.feed(&of_old, "").status, 200);
 
@@ -94,7 +100,7 @@ fn a_node_that_starts_without_its_issuer_says_so_and_finds_it() {
     let pair = Pair::elliptic();
     let issuer = Issuer::start(vec![pair.jwk("1")]);
     issuer.away.store(true, Ordering::SeqCst);
-    let house = House::open(|_| format!("[auth]\nalgorithm = \"ES256\"\njwks_url = \"{}\"", issuer.url));
+    let house = issuer.house();
     let token = pair.sign(Some("1"), &claims());
     let answer = house.feed(&token, "");
     assert!(answer.is(503, "unavailable"), "not the caller's fault: {} {}", answer.status, answer.code);

@@ -16,8 +16,8 @@ use crate::crash::{messages, small_world};
 
 /// An answer after this is of no use to anybody.
 const IN_TIME: Duration = Duration::from_secs(1);
-/// Connections of the crowd.
-const CONNECTIONS: usize = 600;
+/// Connections of the crowd: so many that whoever waits for all the others gets no answer in time.
+const CONNECTIONS: usize = 4_000;
 
 /// What came of a load.
 #[derive(Clone, Copy, Default)]
@@ -27,7 +27,7 @@ struct Came {
     good_per_s: f64,
     late_per_s: f64,
     turned_away_per_s: f64,
-    /// The slowest 99th of the pages in time or late, from when they were due.
+    /// The slowest hundredth of the pages, in time or late.
     p99: Duration,
     /// The slowest answer of `/healthz` meanwhile.
     health: Duration,
@@ -50,15 +50,18 @@ fn a_node_that_is_asked_too_much_answers_as_many_in_time_as_it_can_and_its_healt
     for (times, came) in [(2, sheds[1]), (5, sheds[2])] {
         let share = came.good_per_s / sheds[0].good_per_s;
         eprintln!("{times} times the load: {:.0} % of its pages in time, {came}", share * 100.0);
-        // The load generator takes its part of the same processors, the more the more it offers.
-        assert!(share > 0.4, "{times} times: {share:.2} of the pages in time: {came}; alone {}", sheds[0]);
-        assert!(came.health < Duration::from_secs(2), "{came}");
+        // The load generator takes its part of the same processors, the more the more it offers; a node that turns nobody
+        // away is below this.
+        assert!(share > 0.2, "{times} times: {share:.2} of the pages in time: {came}; alone {}", sheds[0]);
+        assert!(came.health < Duration::from_secs(5), "{came}");
     }
     if seconds > 3 {
         let bare = overload(0, seconds);
         for (times, came) in [(2, bare[1]), (5, bare[2])] {
             let share = came.good_per_s / bare[0].good_per_s;
             eprintln!("{times} times the load, nobody turned away: {:.0} % in time, {came}", share * 100.0);
+            let shed = sheds[if times == 2 { 1 } else { 2 }];
+            assert!(shed.good_per_s > came.good_per_s, "{times} times: {shed} against {came}");
         }
     }
 }
@@ -130,7 +133,8 @@ async fn capacity(house: &House, tokens: &Arc<Vec<String>>, length: Duration) ->
     f64::from(u32::try_from(pages).unwrap()) / start.elapsed().as_secs_f64()
 }
 
-/// Requests that are due at a rate whether or not the ones before were answered, over many connections.
+/// Requests that are due at a rate whether or not the ones before were answered, over many connections. What the generator
+/// does not manage to send in time it sends as soon as it can: what was offered is counted.
 async fn offer(house: &House, tokens: &Arc<Vec<String>>, per_s: f64, length: Duration) -> Came {
     let (next, start) = (Arc::new(AtomicUsize::new(0)), tokio::time::Instant::now());
     let tasks: Vec<_> = (0..CONNECTIONS)
@@ -145,10 +149,11 @@ async fn offer(house: &House, tokens: &Arc<Vec<String>>, per_s: f64, length: Dur
                         return told;
                     }
                     sleep_until(due).await;
+                    let sent = Instant::now();
                     let Ok(answer) = request.try_clone().unwrap().send().await else { continue };
                     let status = answer.status().as_u16();
                     if answer.bytes().await.is_ok() {
-                        told.push((status, due.elapsed()));
+                        told.push((status, sent.elapsed()));
                     }
                 }
             })
@@ -179,7 +184,7 @@ async fn offer(house: &House, tokens: &Arc<Vec<String>>, per_s: f64, length: Dur
     let mut pages: Vec<_> = told.iter().filter(|(status, _)| *status == 200).map(|(_, took)| *took).collect();
     pages.sort_unstable();
     Came {
-        offered_per_s: per_s,
+        offered_per_s: rate(&|_, _| true),
         good_per_s: rate(&|status, took| status == 200 && took <= IN_TIME),
         late_per_s: rate(&|status, took| status == 200 && took > IN_TIME),
         turned_away_per_s: rate(&|status, _| status == 503),

@@ -45,8 +45,8 @@ fn a_node_serves_tls_and_takes_a_new_certificate_and_key_without_a_restart() {
     let port = house.node.public().rsplit_once(':').unwrap().1.to_owned();
     let url = format!("https://localhost:{port}/api/v1/feed");
     let ask = |client: &Client, token: &str| {
-        let request = client.get(&url).bearer_auth(token).timeout(PATIENCE).send();
-        house.runtime.block_on(request).map(|answer| answer.status().as_u16())
+        let request = client.get(&url).bearer_auth(token).timeout(PATIENCE);
+        house.runtime.block_on(async { request.send().await.map(|answer| answer.status().as_u16()) })
     };
     let (of_old, of_new) = (old.sign(None, &claims()), new.sign(None, &claims()));
     let before = client(trusted.unwrap());

@@ -1,6 +1,7 @@
 //! What a record says that only the center keeps: the nodes rank without it. Read leniently, since no node refuses a
 //! record for it: what cannot be read is left out.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 
 use edgefeed_storage::model::{Id, TimestampMs};
@@ -10,13 +11,13 @@ use super::scalar::Scalar;
 /// The longest text kept, in bytes.
 const TEXT_MAX_BYTES: usize = 128;
 
-/// The rest of a record.
+/// The rest of a record, its texts where they stand in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Aside {
+pub struct Aside<'a> {
     /// `device` of an event.
-    pub device: String,
+    pub device: Cow<'a, str>,
     /// `app_ver` of an event.
-    pub app_ver: String,
+    pub app_ver: Cow<'a, str>,
     /// `user_id` of a comment.
     pub user: Option<Id>,
     /// `created_at` of a row.
@@ -26,18 +27,26 @@ pub struct Aside {
 }
 
 /// Where to put it, for those who want it.
-pub(super) type Tray<'a> = Option<&'a RefCell<Aside>>;
+pub(super) type Tray<'t, 'a> = Option<&'t RefCell<Aside<'a>>>;
 
-impl Aside {
+impl<'a> Aside<'a> {
     /// Takes the texts of an event.
-    pub(super) fn of_event(&mut self, device: Option<Scalar<'_>>, app_ver: Option<Scalar<'_>>) {
-        let kept = |value: Option<Scalar<'_>>| match value {
-            Some(Scalar::Text(text)) => cut(&text).to_owned(),
-            Some(Scalar::Uint(number)) => number.to_string(),
-            _ => String::new(),
+    pub(super) fn of_event(&mut self, device: Option<Scalar<'a>>, app_ver: Option<Scalar<'a>>) {
+        let kept = |value: Option<Scalar<'a>>| match value {
+            Some(Scalar::Text(Cow::Borrowed(text))) => Cow::Borrowed(cut(text)),
+            Some(Scalar::Text(Cow::Owned(text))) => Cow::Owned(cut(&text).to_owned()),
+            Some(Scalar::Uint(number)) => Cow::Owned(number.to_string()),
+            _ => Cow::default(),
         };
         self.device = kept(device);
         self.app_ver = kept(app_ver);
+    }
+
+    /// The same for longer than the record's bytes are there.
+    pub(crate) fn into_owned(self) -> Aside<'static> {
+        let Self { device, app_ver, user, created_at, deleted_at } = self;
+        let (device, app_ver) = (Cow::Owned(device.into_owned()), Cow::Owned(app_ver.into_owned()));
+        Aside { device, app_ver, user, created_at, deleted_at }
     }
 }
 

@@ -5,7 +5,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/edgefeed/target
 # One profile and one feature set everywhere: RocksDB's C++ is built once. Always the whole workspace, for the same reason.
 CARGO_FLAGS := --release --workspace --locked
 
-.PHONY: demo test check bench setup prove-kill prove-center prove-outage prove-figures image help
+.PHONY: demo test check bench setup prove-kill prove-center prove-outage prove-openapi prove-load prove-figures image help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | column -t -s "$$(printf '\t')"
@@ -32,6 +32,12 @@ prove-center: setup ## 200,000 events exactly once in ClickHouse through 36 faul
 
 prove-outage: setup ## ClickHouse away for 2 minutes of load and 3 hours of record time (short version in `make test`)
 	tests/integration/center/prove.sh center::outage EDGEFEED_OUTAGE_S=120
+
+prove-openapi: setup ## 5,000 requests and more that the OpenAPI document allows and forbids (short version in `make test`)
+	EDGEFEED_CASES=5000 cargo test $(CARGO_FLAGS) --test integration document:: -- --nocapture
+
+prove-load: setup ## 1,000 events, 1,000 changes and 1,000 feeds a second together for 5 minutes (short version in `make test`)
+	tests/integration/center/prove.sh center::load EDGEFEED_LOAD_S=300
 
 prove-figures: setup ## the figures of the README on this machine: ingest, world M, start to ready
 	cargo bench --locked --workspace --bench figures

@@ -77,7 +77,7 @@ fn scoring(criterion: &mut Criterion) {
         bench.iter(|| {
             let terms = score::Terms {
                 freshness: score::freshness(&config, black_box(0), black_box(7_000_000)),
-                engagement: score::engagement(black_box(&sum)),
+                engagement: score::engagement(&config, black_box(&sum)),
                 affinity: score::affinity(black_box(345)),
             };
             score::score(&config, &terms)

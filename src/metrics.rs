@@ -12,7 +12,10 @@ use crate::ranking::filter::Removed;
 pub fn describe() {
     edgefeed_sync::describe_metrics();
     crate::http::describe_metrics();
+    crate::auth::describe_metrics();
+    crate::rate_limit::describe_metrics();
     crate::affinity::describe_metrics();
+    crate::tuning::describe_metrics();
     describe_histogram!("edgefeed_feed_candidates", "Candidates a ranking chose from.");
     describe_counter!("edgefeed_feed_removed_total", "Posts left out of a ranking, by reason.");
     describe_histogram!(
@@ -57,6 +60,12 @@ pub(crate) fn candidates(count: usize, removed: impl Iterator<Item = (Removed, u
 /// One ranking's time.
 pub(crate) fn ranked(time: Duration) {
     histogram!("edgefeed_rank_duration_seconds").record(time.as_secs_f64());
+}
+
+/// A look at what is kept in memory. (Described where the first of them is counted, in `affinity`.)
+pub(crate) fn cache(cache: &'static str, hit: bool) {
+    let result = if hit { "hit" } else { "miss" };
+    counter!("edgefeed_cache_requests_total", "cache" => cache, "result" => result).increment(1);
 }
 
 /// A background job did its work.

@@ -7,6 +7,7 @@
     reason = "a bench prints, and fails by panicking"
 )]
 
+mod discover;
 mod ingest;
 mod table;
 mod world_m;
@@ -29,5 +30,8 @@ fn main() {
     }
     if asked("world_m") {
         world_m::run();
+    }
+    if asked("discover") {
+        discover::run();
     }
 }

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use edgefeed::feed::{Algo, Feed, FeedRequest};
-use edgefeed::ranking;
+use edgefeed::feed::{Feed, FeedRequest};
 use edgefeed::trending::TrendingPosts;
+use edgefeed::tuning::Tuning;
 use edgefeed::world::{World, WorldConfig};
 use edgefeed_storage::model::{Id, IdKind, Outcome, Record, TopicPartition};
 use edgefeed_storage::{Config, OpenOptions, Store};
@@ -53,7 +53,7 @@ pub(crate) fn run() {
 }
 
 fn page(feed: &Feed, viewer: Id, now_ms: i64) -> Duration {
-    let request = FeedRequest { viewer, limit: 20, algo: Algo::Ranked, explain: false, cursor: None };
+    let request = FeedRequest::of(viewer);
     let started = Instant::now();
     let page = feed.page(&request, now_ms).unwrap();
     let took = started.elapsed();
@@ -97,22 +97,22 @@ fn parts(store: &Arc<Store>, viewers: &[Id], now_ms: i64, whole: &[Duration]) {
     println!("    whole page p50 {:.0} µs", quantile(&whole, 0.5).as_secs_f64() * 1e6);
 }
 
-fn directory() -> PathBuf {
+pub(crate) fn directory() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
     target.join("world-m-1")
 }
 
-fn open(dir: &std::path::Path) -> Arc<Store> {
+pub(crate) fn open(dir: &std::path::Path) -> Arc<Store> {
     let config = Config { dir: dir.join("store"), ..Config::default() };
     Arc::new(Store::open(&config, OpenOptions { ids: IdKind::Uuid, apply_truncates: false }).unwrap())
 }
 
 fn feed_over(store: &Arc<Store>) -> Feed {
     let (trending, lag) = (Arc::new(TrendingPosts::default()), Arc::new(Lag::default()));
-    Feed::new(Arc::clone(store), trending, lag, ranking::Config::default())
+    Feed::new(Arc::clone(store), trending, lag, Arc::new(Tuning::default()))
 }
 
-fn build(world: &World, dir: &std::path::Path) {
+pub(crate) fn build(world: &World, dir: &std::path::Path) {
     drop(std::fs::remove_dir_all(dir));
     std::fs::create_dir_all(dir).unwrap();
     println!("\nbuilding world M in {} …", dir.display());

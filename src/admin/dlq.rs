@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use warp::filters::BoxedFilter;
 use warp::path;
 use warp::reply::Response;
 
@@ -12,7 +11,7 @@ use super::handler::{answer, bound, order};
 use crate::dead_letters::{DeadLetters, DropOrder, LIST_MAX, ListQuery, Trouble};
 use crate::http::Error;
 use crate::http::query::Query;
-use crate::http::resource::{Call, Takes, resource};
+use crate::http::resource::{Call, Route, Takes, resource};
 
 /// How many dead letters are listed when nothing is said.
 const DEFAULT_LIMIT: usize = 50;
@@ -28,7 +27,7 @@ pub(crate) struct AcceptOrder {
 }
 
 /// The routes of this resource.
-pub(super) fn routes(guard: &Arc<Guard>, letters: &Arc<DeadLetters>) -> [BoxedFilter<(Response,)>; 5] {
+pub(super) fn routes(guard: &Arc<Guard>, letters: &Arc<DeadLetters>) -> [Route; 5] {
     let at = (guard, letters);
     [
         resource(path!("admin" / "dlq"), "/admin/dlq", Takes::Get, bound(at.0, at.1, list)),

@@ -6,6 +6,7 @@ mod dlq;
 mod guard;
 mod handler;
 mod metrics;
+mod reload;
 mod router;
 mod sink;
 

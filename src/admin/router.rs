@@ -14,11 +14,12 @@ use warp::reply::Response;
 use super::breaker::{self, Breakers};
 use super::guard::Guard;
 use super::sink::SinkDoor;
-use super::{dlq, sink};
+use super::{dlq, reload, sink};
 use crate::dead_letters::DeadLetters;
 use crate::http::Error;
 use crate::http::resource::{self, Call, Routes, Takes, listener, resource};
 use crate::status::Status;
+use crate::tuning::Reload;
 
 /// The status page; it asks `/status` for all it shows.
 const PAGE: &str = include_str!("page.html");
@@ -34,6 +35,8 @@ pub struct Parts {
     pub dead_letters: DeadLetters,
     /// The way to the center.
     pub sink: SinkDoor,
+    /// The configuration.
+    pub reload: Arc<Reload>,
 }
 
 /// The admin routes.
@@ -73,7 +76,8 @@ pub fn routes(status: Arc<Status>, metrics: PrometheusHandle, guard: Guard, part
     ];
     let dlq = dlq::routes(&guard, &Arc::new(parts.dead_letters));
     let sink = sink::routes(&guard, &Arc::new(parts.sink));
-    listener(routes.into_iter().chain(dlq).chain(sink))
+    let reload = reload::route(&guard, &parts.reload);
+    listener(routes.into_iter().chain(dlq).chain(sink).chain([reload]))
 }
 
 fn readiness(status: &Status) -> Result<Response, Error> {

@@ -8,7 +8,6 @@ use edgefeed_sync::sink::{
     PartitionStatus, Resume, ResumeError, Resumed, Sink, SinkStatus, resume_offline, status_offline,
 };
 use tokio::runtime::Handle;
-use warp::filters::BoxedFilter;
 use warp::path;
 use warp::reply::Response;
 
@@ -16,7 +15,7 @@ use super::guard::Guard;
 use super::handler::{answer, bound, order};
 use crate::config::Config;
 use crate::http::Error;
-use crate::http::resource::{Call, Takes, resource};
+use crate::http::resource::{Call, Route, Takes, resource};
 
 type StatusFn = Arc<dyn Fn() -> edgefeed_sync::Result<SinkStatus> + Send + Sync>;
 type ResumeFn = Arc<dyn Fn(&Resume) -> Result<Vec<Resumed>, ResumeError> + Send + Sync>;
@@ -49,14 +48,21 @@ impl SinkDoor {
 }
 
 impl SinkDoor {
-    /// The sink as its own node sees it: the whole group, and its own share as it stands at this moment.
-    pub fn of(config: &Config, sink: Option<&Arc<Sink>>) -> Self {
-        let outside = Self::outside(config);
-        let Some(sink) = sink else { return outside };
-        let (asked, ordered) = (Arc::clone(sink), Arc::clone(sink));
+    /// The sink as its own node sees it: the whole group, and its own share as it stands at this moment. `find` gives
+    /// the share this node has at the time, where it has one.
+    pub fn of(config: &Config, find: impl Fn() -> Option<Arc<Sink>> + Send + Sync + 'static) -> Self {
+        let (outside, find) = (Self::outside(config), Arc::new(find));
+        let (asked, ordered) = (Arc::clone(&find), find);
+        let (seen, done) = (outside.status, outside.resume);
         Self {
-            status: Arc::new(move || Ok(together(asked.status(), (outside.status)().ok()))),
-            resume: Arc::new(move |order| ordered.resume(order)),
+            status: Arc::new(move || match asked() {
+                Some(own) => Ok(together(own.status(), seen().ok())),
+                None => seen(),
+            }),
+            resume: Arc::new(move |order| match ordered() {
+                Some(own) => own.resume(order),
+                None => done(order),
+            }),
         }
     }
 }
@@ -98,7 +104,7 @@ fn resume_outside(config: &Config, order: &Resume) -> Result<Vec<Resumed>, Resum
 }
 
 /// The routes of this resource.
-pub(super) fn routes(guard: &Arc<Guard>, sink: &Arc<SinkDoor>) -> [BoxedFilter<(Response,)>; 2] {
+pub(super) fn routes(guard: &Arc<Guard>, sink: &Arc<SinkDoor>) -> [Route; 2] {
     [
         resource(path!("admin" / "sink"), "/admin/sink", Takes::Get, bound(guard, sink, status)),
         resource(path!("admin" / "sink" / "resume"), "/admin/sink/resume", Takes::Post, bound(guard, sink, resume)),

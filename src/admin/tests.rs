@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::dead_letters::DeadLetters;
 use crate::dead_letters::tests::store_with_letters;
 use crate::status::Status;
+use crate::tuning::{Reload, Tuning};
 
 const TOKEN: &str = "a token for operators";
 
@@ -31,7 +32,8 @@ fn parts(breakers: &Breakers) -> Parts {
     config.kafka.brokers = "127.0.0.1:1".to_owned();
     config.kafka.request_timeout_ms = 100;
     let dead_letters = DeadLetters::new(Arc::clone(&STORE), config.kafka.topics.clone());
-    Parts { breakers: Arc::clone(breakers), dead_letters, sink: SinkDoor::outside(&config) }
+    let reload = Arc::new(Reload::new(None, Arc::new(Tuning::default())));
+    Parts { breakers: Arc::clone(breakers), dead_letters, sink: SinkDoor::outside(&config), reload }
 }
 
 /// A request as the router takes it; what the server adds around it is tested with the server.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use edgefeed_storage::model::{Id, TimestampMs, Topic};
+use edgefeed_storage::model::{Day, Id, TimestampMs, Topic};
 use edgefeed_storage::{Begin, Store};
 use edgefeed_sync::breaker::Permit;
 use edgefeed_sync::center::{self, Cut, Histories, HistoryQuery, HistoryRow};
@@ -63,10 +63,14 @@ impl Affinity {
         ticket: Ticket,
     ) {
         let _landing = Landing { affinity: &self, reader, _ticket: ticket };
-        let cut = self.cut(now_ms).await;
+        let cut = async {
+            let own_from = self.ends_of(&[reader]).await?.pop_first().and_then(|(own_from, _)| own_from);
+            Ok((own_from, self.cut(own_from, now_ms).await?))
+        };
+        let cut = cut.await;
         let started = Instant::now();
         let brought = match cut {
-            Ok(cut) => self.bring(&source, reader, &cut, now_ms).await,
+            Ok((own_from, cut)) => self.bring(&source, reader, &cut, now_ms).await.map(|rows| (own_from, rows)),
             Err(failed) => Err(failed),
         };
         let took = started.elapsed();
@@ -78,9 +82,9 @@ impl Affinity {
             Err(Failed::NotAsked(_) | Failed::Store(_)) => drop(permit),
         }
         let outcome = match brought {
-            Ok(rows) => {
+            Ok((own_from, rows)) => {
                 let result = if rows.is_empty() { "empty" } else { "fetched" };
-                self.keep(vec![(reader, rows)], now_ms).await.map(|()| result)
+                self.keep(vec![(reader, rows)], own_from, now_ms).await.map(|()| result)
             }
             Err(failed) => Err(failed),
         };
@@ -121,8 +125,25 @@ impl Affinity {
         Ok(source.center.histories(&HistoryQuery { users: readers, ids, cluster, topic, cut, now_ms })?)
     }
 
-    /// Where this node's own history begins.
-    pub(super) async fn cut(&self, now_ms: TimestampMs) -> Result<Cut, Failed> {
+    /// Readers by where their bases end: at a whole day, or where this node's own log begins.
+    pub(super) async fn ends_of(&self, readers: &[Id]) -> Result<BTreeMap<Option<Day>, Vec<Id>>, Failed> {
+        let (store, readers) = (Arc::clone(&self.store), readers.to_vec());
+        let looked = tokio::task::spawn_blocking(move || {
+            let mut ends: BTreeMap<_, Vec<Id>> = BTreeMap::new();
+            for reader in readers {
+                let base = store.base_of(reader).map_err(|error| Failed::Store(error.to_string()))?;
+                ends.entry(base.and_then(|base| base.own_from)).or_default().push(reader);
+            }
+            Ok(ends)
+        });
+        looked.await.unwrap_or_else(|_| Err(Failed::Store("panicked".to_owned())))
+    }
+
+    /// Where bases that end there are cut.
+    pub(super) async fn cut(&self, own_from: Option<Day>, now_ms: TimestampMs) -> Result<Cut, Failed> {
+        if let Some(own_from) = own_from {
+            return Ok(Cut::before(own_from));
+        }
         let store = Arc::clone(&self.store);
         // The store's writer may be at work, which is no wait for a thread that has connections to serve.
         let begins = tokio::task::spawn_blocking(move || begins(&store)).await;
@@ -131,12 +152,19 @@ impl Affinity {
     }
 
     /// Stores what was brought; of a reader without rows, that there are none.
-    pub(super) async fn keep(&self, brought: Vec<(Id, Vec<HistoryRow>)>, as_of_ms: TimestampMs) -> Result<(), Failed> {
+    pub(super) async fn keep(
+        &self,
+        brought: Vec<(Id, Vec<HistoryRow>)>,
+        own_from: Option<Day>,
+        as_of_ms: TimestampMs,
+    ) -> Result<(), Failed> {
         let (store, readers) = (Arc::clone(&self.store), self.readers.clone());
         let kept = tokio::task::spawn_blocking(move || {
             for (reader, rows) in brought {
-                store.put_history(reader, &rows, as_of_ms).map_err(|error| Failed::Store(error.to_string()))?;
-                readers.renewed(reader, as_of_ms);
+                let kept = store.put_history(reader, &rows, as_of_ms, own_from);
+                if kept.map_err(|error| Failed::Store(error.to_string()))? {
+                    readers.renewed(reader, as_of_ms);
+                }
             }
             Ok(())
         });

@@ -1,6 +1,6 @@
 //! Renews the bases of readers lately seen, many a query, before a request has to wait for one.
 
-use edgefeed_storage::model::{Id, TimestampMs};
+use edgefeed_storage::model::{Day, Id, TimestampMs};
 use hashbrown::HashSet;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -77,9 +77,23 @@ impl Affinity {
         failed.map_or(Ok(renewed), Err)
     }
 
-    /// Renews some readers by one query; how many had any rows.
+    /// Renews some readers, by one query for all whose bases end alike; how many had any rows.
     async fn renew(&self, source: &Source, readers: &[Id], now_ms: TimestampMs) -> Result<usize, Failed> {
-        let cut = self.cut(now_ms).await?;
+        let mut with_rows = 0;
+        for (own_from, readers) in self.ends_of(readers).await? {
+            with_rows += self.renew_alike(source, &readers, own_from, now_ms).await?;
+        }
+        Ok(with_rows)
+    }
+
+    async fn renew_alike(
+        &self,
+        source: &Source,
+        readers: &[Id],
+        own_from: Option<Day>,
+        now_ms: TimestampMs,
+    ) -> Result<usize, Failed> {
+        let cut = self.cut(own_from, now_ms).await?;
         let mut histories = self.ask(source, readers, &cut, now_ms)?;
         let mut without: HashSet<Id> = readers.iter().copied().collect();
         let (mut held, mut rows_held) = (Vec::new(), 0);
@@ -88,13 +102,13 @@ impl Affinity {
             rows_held += rows.len();
             held.push((reader, rows));
             if rows_held >= ROWS_HELD {
-                self.keep(std::mem::take(&mut held), now_ms).await?;
+                self.keep(std::mem::take(&mut held), own_from, now_ms).await?;
                 rows_held = 0;
             }
         }
         let with_rows = readers.len() - without.len();
         held.extend(without.into_iter().map(|reader| (reader, Vec::new())));
-        self.keep(held, now_ms).await?;
+        self.keep(held, own_from, now_ms).await?;
         Ok(with_rows)
     }
 }

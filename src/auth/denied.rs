@@ -18,6 +18,12 @@ pub enum Denied {
     /// Not signed by a key this node knows.
     #[error("the token's signature is not valid")]
     Signature,
+    /// Signed by a key that the issuer does not publish.
+    #[error("the token is signed by a key this node does not know")]
+    UnknownKey,
+    /// The issuer's keys have not been read yet, or too long ago: a fault of ours, answered as one.
+    #[error("the node has no keys to check tokens with; try again later")]
+    NoKeys,
     /// `exp` lies behind.
     #[error("the token has expired")]
     Expired,
@@ -47,6 +53,8 @@ impl Denied {
             Self::TooLarge => "too_large",
             Self::Algorithm => "algorithm",
             Self::Signature => "signature",
+            Self::UnknownKey => "unknown_key",
+            Self::NoKeys => "no_keys",
             Self::Expired => "expired",
             Self::NotYet => "not_yet",
             Self::Claims => "claims",

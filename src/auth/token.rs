@@ -2,81 +2,132 @@
 
 use std::time::Duration;
 
-use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Validation, decode, get_current_timestamp};
-use secrecy::SecretString;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use edgefeed_storage::model::IdKind;
+use jsonwebtoken::{Algorithm as Jwa, EncodingKey, Header as Jose, encode, get_current_timestamp};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::json;
 
-use super::Denied;
-use super::claims::Claims;
+use super::claims::{Claims, Rules, Span};
 use super::config::Config;
-use super::keys::{Keys, SignError, sign_hs256};
+use super::issuer::Issuer;
+use super::{Caller, Denied};
+use crate::problem::Problem;
 
-/// Verifies tokens by the configuration alone: a token's header chooses neither algorithm nor key.
+/// Verifies tokens by the configuration alone: a token's header chooses no algorithm, and no key but among ours.
 #[derive(Debug)]
 pub(super) struct Verifier {
-    keys: Keys,
-    rules: Validation,
+    issuer: Issuer,
+    algorithm: &'static str,
+    ids: IdKind,
+    rules: Rules,
     token_max_bytes: usize,
 }
 
+/// What is read of a token's header. `jwk`, `jku`, `x5c` and `x5u` are not: a token brings no key of its own.
+#[derive(Debug, Deserialize)]
+struct Header {
+    alg: String,
+    #[serde(default)]
+    kid: Option<String>,
+    #[serde(default)]
+    crit: Option<IgnoredAny>,
+}
+
 impl Verifier {
-    pub(super) fn new(config: &Config) -> Self {
-        let keys = Keys::new(config);
-        let mut rules = Validation::new(keys.algorithm);
-        let mut required = vec!["exp", "sub"];
-        rules.leeway = config.leeway_s;
-        rules.validate_nbf = true;
-        // The library checks an issuer and audience only where they are present, unless they are required as well.
-        if !config.issuer.is_empty() {
-            rules.set_issuer(&[&config.issuer]);
-            required.push("iss");
-        }
-        rules.validate_aud = !config.audience.is_empty();
-        if rules.validate_aud {
-            rules.set_audience(&[&config.audience]);
-            required.push("aud");
-        }
-        rules.set_required_spec_claims(&required);
-        Self { keys, rules, token_max_bytes: config.token_max_bytes }
+    pub(super) fn new(config: &Config, ids: IdKind) -> Result<Self, Problem> {
+        Ok(Self::with_issuer(config, ids, Issuer::new(config)?))
     }
 
-    /// The claims of a token that is whole, signed by us, and valid now.
-    pub(super) fn verify(&self, token: &str) -> Result<Claims, Denied> {
+    pub(super) fn with_issuer(config: &Config, ids: IdKind, issuer: Issuer) -> Self {
+        let rules = Rules {
+            issuer: config.issuer.clone(),
+            audience: config.audience.clone(),
+            leeway_s: f64::from(config.leeway_s),
+        };
+        let (algorithm, token_max_bytes) = (config.algorithm.name(), config.token_max_bytes);
+        Self { issuer, algorithm, ids, rules, token_max_bytes }
+    }
+
+    /// Takes the keys of a configuration anew.
+    pub(super) fn reload(&self, config: &Config) -> Result<(), Problem> {
+        self.issuer.reload(config)
+    }
+
+    /// The caller of a token that is whole, signed by a key of ours, and valid now. Waits only where a token names a
+    /// key that the issuer may have added.
+    pub(super) async fn verify(&self, token: &str, now_ms: i64) -> Result<Caller, Denied> {
         if token.len() > self.token_max_bytes {
             return Err(Denied::TooLarge);
         }
-        let mut denied = Denied::Signature;
-        for key in self.keys.candidates() {
-            match decode::<Claims>(token, key, &self.rules) {
-                // Extensions that the issuer marks as critical and that nobody here understands (RFC 7515, 4.1.11).
-                Ok(token) if token.header.crit.is_some() => return Err(Denied::Malformed),
-                Ok(token) => return Ok(token.claims),
-                Err(error) => denied = reason(error.kind()),
-            }
-            if denied != Denied::Signature {
-                break;
-            }
+        let keys = self.issuer.keys();
+        let (digest, known) = keys.verified.get(token);
+        if let Some((caller, span)) = known {
+            return self.holds(span, now_ms).map(|()| caller);
         }
-        Err(denied)
+        let parts = Parts::of(token)?;
+        let header: Header = json_of(parts.header)?;
+        if header.alg != self.algorithm {
+            return Err(Denied::Algorithm);
+        }
+        // Extensions that the issuer marks as critical and that nobody here understands (RFC 7515, 4.1.11).
+        if header.crit.is_some() {
+            return Err(Denied::Malformed);
+        }
+        let kid = header.kid.as_deref();
+        let keys = if keys.may_know(kid) { keys } else { self.issuer.renewed(kid).await? };
+        if !keys.have_signed(kid, parts.message.as_bytes(), parts.signature) {
+            return Err(Denied::Signature);
+        }
+        let (caller, span) = self.caller(&json_of(parts.claims)?)?;
+        self.holds(span, now_ms)?;
+        keys.verified.put(digest, caller, span);
+        Ok(caller)
+    }
+
+    fn caller(&self, claims: &Claims) -> Result<(Caller, Span), Denied> {
+        let (sub, scopes, span) = claims.read(&self.rules)?;
+        let user = self.ids.parse(sub).ok_or(Denied::Subject)?;
+        Ok((Caller { user, scopes }, span))
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "milliseconds of our time are exact in a double")]
+    fn holds(&self, span: Span, now_ms: i64) -> Result<(), Denied> {
+        span.check(now_ms as f64 / 1_000.0, self.rules.leeway_s)
     }
 }
 
-fn reason(kind: &ErrorKind) -> Denied {
-    match kind {
-        ErrorKind::InvalidSignature => Denied::Signature,
-        ErrorKind::InvalidAlgorithm
-        | ErrorKind::InvalidAlgorithmName
-        | ErrorKind::UnsupportedAlgorithm
-        | ErrorKind::InvalidKeyFormat => Denied::Algorithm,
-        ErrorKind::ExpiredSignature => Denied::Expired,
-        ErrorKind::ImmatureSignature => Denied::NotYet,
-        ErrorKind::InvalidIssuer => Denied::Issuer,
-        ErrorKind::InvalidAudience => Denied::Audience,
-        ErrorKind::MissingRequiredClaim(_) | ErrorKind::InvalidClaimFormat(_) => Denied::Claims,
-        _ => Denied::Malformed,
+/// The three parts of a token, and what is signed of it.
+struct Parts<'t> {
+    header: &'t str,
+    claims: &'t str,
+    signature: &'t str,
+    message: &'t str,
+}
+
+impl<'t> Parts<'t> {
+    fn of(token: &'t str) -> Result<Self, Denied> {
+        let (message, signature) = token.rsplit_once('.').ok_or(Denied::Malformed)?;
+        let (header, claims) = message.split_once('.').ok_or(Denied::Malformed)?;
+        if claims.contains('.') {
+            return Err(Denied::Malformed);
+        }
+        Ok(Self { header, claims, signature, message })
     }
 }
+
+fn json_of<T: DeserializeOwned>(part: &str) -> Result<T, Denied> {
+    let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| Denied::Malformed)?;
+    serde_json::from_slice(&bytes).map_err(|_| Denied::Malformed)
+}
+
+/// A token could not be signed.
+#[derive(Debug, thiserror::Error)]
+#[error("the token could not be signed: {0}")]
+pub struct SignError(#[from] jsonwebtoken::errors::Error);
 
 /// A token for the demo: `user` in canonical text form, valid from now for `ttl`, without scopes.
 ///
@@ -84,5 +135,7 @@ fn reason(kind: &ErrorKind) -> Denied {
 /// [`SignError`] when the library refuses the secret.
 pub fn demo_token(secret: &SecretString, user: &str, ttl: Duration) -> Result<String, SignError> {
     let now = get_current_timestamp();
-    sign_hs256(secret, &json!({ "sub": user, "iat": now, "exp": now.saturating_add(ttl.as_secs()) }))
+    let claims = json!({ "sub": user, "iat": now, "exp": now.saturating_add(ttl.as_secs()) });
+    let key = EncodingKey::from_secret(secret.expose_secret().as_bytes());
+    Ok(encode(&Jose::new(Jwa::HS256), &claims, &key)?)
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use edgefeed_storage::model::IdKind;
 use edgefeed_sync::sink::From;
 
 use crate::config::Inputs;
@@ -32,6 +33,9 @@ pub(super) enum Verb {
     Check(CheckArgs),
     /// Make the tables of ClickHouse and PostgreSQL, each statement once
     Migrate(MigrateArgs),
+    /// Print the OpenAPI document of the public listener
+    #[command(name = "openapi")]
+    Openapi(OpenapiArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Print the version
@@ -117,6 +121,31 @@ pub(super) struct DemoArgs {
     /// Seed of the world: the same seed makes the same world
     #[arg(long, default_value_t = 1)]
     pub(super) seed: u64,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct OpenapiArgs {
+    /// What ids are in the deployment (node.ids)
+    #[arg(long, value_enum, default_value_t = Ids::Uuid)]
+    pub(super) ids: Ids,
+}
+
+/// A kind of ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Ids {
+    /// UUIDs, as strings
+    Uuid,
+    /// 64-bit numbers
+    U64,
+}
+
+impl std::convert::From<Ids> for IdKind {
+    fn from(ids: Ids) -> Self {
+        match ids {
+            Ids::Uuid => Self::Uuid,
+            Ids::U64 => Self::U64,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

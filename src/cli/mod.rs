@@ -8,6 +8,7 @@ mod dlq;
 mod live;
 mod log;
 mod migrate;
+mod openapi;
 mod out;
 mod serve;
 mod sink;
@@ -49,6 +50,7 @@ fn verb(verb: Verb) -> Result<(), Failure> {
         Verb::Sink(verb) => sink::run(verb),
         Verb::Check(args) => check::run(args),
         Verb::Migrate(args) => migrate::run(args),
+        Verb::Openapi(args) => openapi::run(&args),
         Verb::Completions(args) => completions::run(&args),
         Verb::Version(args) => version::run(&args),
     }

@@ -6,7 +6,8 @@ use crate::config::load;
 use crate::failure::Failure;
 
 pub(super) fn run(sources: Sources) -> Result<(), Failure> {
-    let loaded = load(&sources.into_inputs()).map_err(|problems| Failure::config(&problems))?;
+    let inputs = sources.into_inputs();
+    let loaded = load(&inputs).map_err(|problems| Failure::config(&problems))?;
     log::start(&loaded.config.log)?;
-    runtime()?.block_on(crate::node::run(loaded.config))
+    runtime()?.block_on(crate::node::run(inputs, loaded))
 }

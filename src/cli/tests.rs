@@ -40,6 +40,8 @@ fn every_verb_is_read() {
         "edgefeed sink resume --from center",
         "edgefeed sink resume --from earliest --accept-reset --partition events-0",
         "edgefeed sink resume --from 17 --accept-reset --partition events-0",
+        "edgefeed openapi",
+        "edgefeed openapi --ids u64",
         "edgefeed completions bash",
         "edgefeed version --output json",
     ] {

@@ -1,7 +1,10 @@
 //! From the sources to a checked [`Config`], with every value's source at hand.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use figment::Figment;
 use figment::value::Value;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
 use super::Config;
@@ -17,6 +20,22 @@ pub struct Loaded {
     pub config: Config,
     /// Every key with its value and source, by key. Secrets are redacted.
     pub settings: Vec<Setting>,
+    /// The secrets that were given, to tell whether one has changed.
+    secrets: BTreeMap<&'static str, SecretString>,
+}
+
+impl Loaded {
+    /// The keys that differ between this and another configuration. Of a secret, only that it does.
+    pub fn differences(&self, other: &Self) -> BTreeSet<String> {
+        let values = |loaded: &Self| -> BTreeMap<String, serde_json::Value> {
+            loaded.settings.iter().map(|row| (row.key.clone(), row.value.clone())).collect()
+        };
+        let (here, there) = (values(self), values(other));
+        let keys = here.keys().chain(there.keys()).filter(|key| here.get(*key) != there.get(*key));
+        let secret = |loaded: &Self, key: &str| loaded.secrets.get(key).map(|text| text.expose_secret().to_owned());
+        let changed = SECRET_KEYS.into_iter().filter(|key| secret(self, key) != secret(other, key));
+        keys.cloned().chain(changed.map(str::to_owned)).collect()
+    }
 }
 
 /// One key of a loaded configuration.
@@ -55,7 +74,7 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, Vec<Problem>> {
     }
     if problems.is_empty() {
         let settings = settings(&config, &figment);
-        Ok(Loaded { config, settings })
+        Ok(Loaded { config, settings, secrets: secrets(&figment) })
     } else {
         Err(problems)
     }
@@ -104,6 +123,14 @@ fn settings(config: &Config, figment: &Figment) -> Vec<Setting> {
         }
     }
     values.into_iter().map(|(key, value)| Setting { source: source(figment, &key), value, key }).collect()
+}
+
+fn secrets(figment: &Figment) -> BTreeMap<&'static str, SecretString> {
+    let given = |key: &'static str| {
+        let value = figment.find_value(key).ok()?;
+        Some((key, SecretString::from(value.as_str()?)))
+    };
+    SECRET_KEYS.into_iter().filter_map(given).collect()
 }
 
 fn sourced(problem: Problem, figment: &Figment) -> Problem {

@@ -44,6 +44,8 @@ pub struct Config {
     pub clickhouse: edgefeed_sync::center::Config,
     /// This node's share of writing to the center.
     pub sink: edgefeed_sync::sink::Config,
+    /// Rebuilding this node from the center.
+    pub resync: edgefeed_sync::resync::Config,
     /// The application's database, for the fallback.
     pub postgres: crate::fallback::Postgres,
     /// When another party is no longer asked.

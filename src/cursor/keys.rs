@@ -11,6 +11,7 @@ pub(super) const SEAL: usize = 16;
 const PURPOSE: &[u8] = b"edgefeed cursor";
 
 /// The current key, and the one before while cursors sealed with it are about.
+#[derive(Clone)]
 pub struct Keys(Vec<Hmac<Sha256>>);
 
 impl std::fmt::Debug for Keys {

@@ -6,6 +6,7 @@
 
 mod keys;
 mod place;
+mod rank;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use edgefeed_storage::model::Id;
 
 pub use keys::Keys;
 pub use place::{Keyset, Place};
+pub use rank::Rank;
 
 /// The first byte: how the rest is written.
 const FORMAT: u8 = 1;

@@ -2,14 +2,20 @@
 
 use edgefeed_storage::model::{Id, TimestampMs};
 
+use super::rank::Rank;
+
 /// The code of [`Place::Newest`] in cursors; codes never change.
 const NEWEST: u8 = 1;
+/// The code of [`Place::Trending`].
+const TRENDING: u8 = 3;
 
 /// Where a chain stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Place {
     /// In a chain newest first, which PostgreSQL began.
     Newest(Keyset),
+    /// In a chain of trending posts.
+    Trending(Rank),
 }
 
 /// The last post a chain newest first has shown: it goes on below. Ties are ordered by id, highest first.
@@ -53,11 +59,24 @@ impl Place {
                 bytes.extend_from_slice(&key.id.0.to_be_bytes());
                 bytes.push(u8::from(key.exact));
             }
+            Self::Trending(rank) => {
+                bytes.push(TRENDING);
+                rank.write(bytes);
+            }
         }
     }
 
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
-        let (NEWEST, bytes) = bytes.split_first().map(|(kind, rest)| (*kind, rest))? else { return None };
+        match bytes.split_first()? {
+            (&NEWEST, bytes) => Keyset::read(bytes).map(Self::Newest),
+            (&TRENDING, bytes) => Rank::read(bytes).map(Self::Trending),
+            _ => None,
+        }
+    }
+}
+
+impl Keyset {
+    fn read(bytes: &[u8]) -> Option<Self> {
         let (created_us, bytes) = bytes.split_first_chunk()?;
         let (id, bytes) = bytes.split_first_chunk()?;
         let exact = match bytes {
@@ -66,6 +85,6 @@ impl Place {
             _ => return None,
         };
         let (created_us, id) = (i64::from_be_bytes(*created_us), Id(u128::from_be_bytes(*id)));
-        Some(Self::Newest(Keyset { created_us, id, exact }))
+        Some(Self { created_us, id, exact })
     }
 }

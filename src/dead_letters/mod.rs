@@ -5,12 +5,12 @@ mod answers;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::sync::Arc;
-
 use edgefeed_storage::model::{DeadReason, Topic, TopicPartition};
-use edgefeed_storage::{LetterFilter, LetterPlace, Store, StoreError};
+use edgefeed_storage::{LetterFilter, LetterPlace, StoreError};
 use edgefeed_sync::config::Topics;
 use edgefeed_sync::dead_letters::{name, split_name};
+
+use crate::kept::Kept;
 
 pub use answers::{Accepted, Bytes, Count, Counts, DropOrder, Dropped, Line, ListQuery, Listing, Shown};
 
@@ -34,14 +34,14 @@ pub type Result<T, E = Trouble> = std::result::Result<T, E>;
 /// The records that could not be used, with Kafka's names of their topics.
 #[derive(Clone, Debug)]
 pub struct DeadLetters {
-    store: Arc<Store>,
+    store: Kept,
     topics: Topics,
 }
 
 impl DeadLetters {
     /// Those of a store.
-    pub fn new(store: Arc<Store>, topics: Topics) -> Self {
-        Self { store, topics }
+    pub fn new(store: impl Into<Kept>, topics: Topics) -> Self {
+        Self { store: store.into(), topics }
     }
 
     /// Some of them, newest first. Reads all that match: not for every request.
@@ -55,7 +55,7 @@ impl DeadLetters {
         }
         let below = query.cursor.as_deref().map(|cursor| self.place(cursor)).transpose()?;
         // One more than asked for tells whether there is more.
-        let mut lines = self.store.dead_letters(&filter, below, query.limit + 1)?;
+        let mut lines = self.store.now().dead_letters(&filter, below, query.limit + 1)?;
         let more = lines.len() > query.limit;
         lines.truncate(query.limit);
         let cursor = lines.last().filter(|_| more).map(|line| self.cursor(line.place));
@@ -68,7 +68,7 @@ impl DeadLetters {
     /// # Errors
     /// The store's.
     pub fn counts(&self) -> Result<Counts> {
-        let counts = self.store.dead_letter_counts()?;
+        let counts = self.store.now().dead_letter_counts()?;
         let total = counts.values().sum();
         let counts = counts.into_iter().map(|((topic, reason), count)| Count {
             topic: self.name_of(topic).to_owned(),
@@ -84,7 +84,7 @@ impl DeadLetters {
     /// A key that names no record; the store's.
     pub fn show(&self, key: &str) -> Result<Option<Shown>> {
         let (at, offset) = self.record(key)?;
-        let letter = self.store.dead_letter(at, offset)?;
+        let letter = self.store.now().dead_letter(at, offset)?;
         Ok(letter.map(|letter| Shown::new(self.key(at, offset), self.name_of(at.topic), at.partition, offset, letter)))
     }
 
@@ -100,10 +100,10 @@ impl DeadLetters {
         }
         let dropped = if order.keys.is_empty() {
             let filter = self.filter(order.topic.as_deref(), order.reason.as_deref())?;
-            self.store.drop_matching_dead_letters(&filter)?
+            self.store.now().drop_matching_dead_letters(&filter)?
         } else {
             let letters: Result<Vec<_>> = order.keys.iter().map(|key| self.record(key)).collect();
-            self.store.drop_dead_letters(&letters?)?
+            self.store.now().drop_dead_letters(&letters?)?
         };
         tracing::warn!(dropped, "dead letters were dropped by an operator");
         Ok(Dropped { dropped })
@@ -118,8 +118,8 @@ impl DeadLetters {
         if through < 0 {
             return Err(Trouble::Asked("the offset must be 0 or more".to_owned()));
         }
-        let before = self.store.accepted_bad_through(at)?;
-        self.store.accept_bad_through(at, through)?;
+        let before = self.store.now().accepted_bad_through(at)?;
+        self.store.now().accept_bad_through(at, through)?;
         let partition = format!("{}-{}", self.name_of(at.topic), at.partition);
         tracing::warn!(partition, through, "an operator accepted bad records");
         Ok(Accepted { partition, through, before })

@@ -1,9 +1,10 @@
 //! What operators see of the dead letters.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use edgefeed_storage::OpenOptions;
 use edgefeed_storage::model::{IdKind, Outcome, Record, Refusal};
+use edgefeed_storage::{OpenOptions, Store};
 
 use super::*;
 

@@ -19,7 +19,7 @@ use crate::auth;
 use crate::clock::now_ms;
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::feed::{Algo, FeedRequest};
+use crate::feed::FeedRequest;
 use crate::node::{Node, stop_signal};
 use crate::world::{World, WorldConfig};
 use writer::Writer;
@@ -69,7 +69,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         Arc::new(World::new(WorldConfig::demo(options.users, options.posts, options.seed, IdKind::Uuid, now_ms())));
     say(&format!("edgefeed demo: {} users, {} posts; writing their history to Kafka …", options.users, options.posts));
     let started = Instant::now();
-    let writer = Writer::connect(&brokers, Arc::clone(&node.lag)).map_err(failed)?;
+    let writer = Writer::connect(&brokers, Arc::clone(&node.now().lag)).map_err(failed)?;
     let written = writer.history(Arc::clone(&world));
     tokio::pin!(stop);
     let writer = tokio::select! {
@@ -137,6 +137,8 @@ fn config(options: &Options, home: &Home, brokers: &str, secret: &SecretString) 
     config.http.listen.set_port(options.port);
     config.admin.listen.set_port(options.admin_port);
     config.auth.hs256_secret = secret.clone();
+    // A demo is for trying out, load generators included.
+    config.limits.subject_per_s = 0;
     config.storage.dir = home.dir.join(STORE);
     config.kafka.brokers = brokers.to_owned();
     config.kafka.topics.blocks = Some("cdc.blocks".to_owned());
@@ -147,10 +149,7 @@ fn config(options: &Options, home: &Home, brokers: &str, secret: &SecretString) 
 /// A reader whose page is full: of the first who are asked, the one with the most to read.
 fn reader(node: &Node, world: &World) -> Id {
     let candidates = (0..world.user_count()).rev().take(50).map(|number| world.user(number));
-    let page = |viewer: Id| {
-        let request = FeedRequest { viewer, limit: 20, algo: Algo::Ranked, explain: false, cursor: None };
-        node.feed.page(&request, now_ms()).map_or(0, |page| page.posts.len())
-    };
+    let page = |viewer: Id| node.now().feed.page(&FeedRequest::of(viewer), now_ms()).map_or(0, |page| page.posts.len());
     candidates.max_by_key(|viewer| page(*viewer)).unwrap_or(Id(0))
 }
 

@@ -45,10 +45,10 @@ impl Answers {
     pub async fn page(self: Arc<Self>, request: FeedRequest, now_ms: TimestampMs) -> Result<FeedPage, FeedError> {
         let below = match request.cursor.as_deref() {
             None => None,
-            Some(text) => {
-                let Place::Newest(place) = cursor::open(&self.keys, request.viewer, text)?;
-                Some(place)
-            }
+            Some(text) => match cursor::open(&self.keys, request.viewer, text)? {
+                Place::Newest(place) => Some(place),
+                Place::Trending(_) => return Err(FeedError::BadCursor),
+            },
         };
         let plan = ladder::plan(&self.config, &self.facts(below.is_some(), now_ms));
         let mut causes = Vec::new();

@@ -3,13 +3,13 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use edgefeed_storage::model::{Counters, Id, TimestampMs, hour_of};
+use edgefeed_storage::model::{Counters, Id, TimestampMs};
 use edgefeed_storage::{AuthorNo, PostFacts, PostNo, StoreError, View, Viewer};
 use hashbrown::HashMap;
 
 use crate::cursor::Keyset;
 use crate::ranking::filter::{self, Removed};
-use crate::ranking::score::{self, ENGAGEMENT_HOURS};
+use crate::ranking::score;
 use crate::ranking::{Config, Ranked, Sources};
 
 /// What is left of a viewer's world.
@@ -39,6 +39,26 @@ struct By<'a> {
     /// Where a chain stands, which goes on below.
     below: Option<Keyset>,
     max: usize,
+}
+
+/// How many posts of each author a source has taken, where that is bounded.
+struct Shares {
+    /// 0: any number.
+    most: usize,
+    taken: HashMap<AuthorNo, usize>,
+}
+
+impl Shares {
+    fn left(&self, view: &View<'_>, post: PostNo) -> bool {
+        let taken = || view.facts(post).and_then(|facts| self.taken.get(&facts.author()).copied());
+        self.most == 0 || taken().unwrap_or(0) < self.most
+    }
+
+    fn take(&mut self, view: &View<'_>, post: PostNo) {
+        if let Some(facts) = view.facts(post).filter(|_| self.most > 0) {
+            *self.taken.entry(facts.author()).or_default() += 1;
+        }
+    }
 }
 
 impl Candidates {
@@ -132,6 +152,7 @@ impl Candidates {
         }
         let mut rest = listed.as_mut_slice();
         let mut room = by.max;
+        let mut shares = Shares { most: gather.config.author_max, taken: HashMap::new() };
         while room > 0 && !rest.is_empty() {
             let chunk = (2 * room).min(rest.len());
             if chunk < rest.len() {
@@ -140,7 +161,8 @@ impl Candidates {
             let (newest, older) = rest.split_at_mut(chunk);
             newest.sort_unstable_by(|left, right| newest_first(gather.view, left, right));
             for (_, post) in newest {
-                if room > 0 && self.admit(gather, *post, by.source) {
+                if room > 0 && shares.left(gather.view, *post) && self.admit(gather, *post, by.source) {
+                    shares.take(gather.view, *post);
                     room -= 1;
                 }
             }
@@ -173,15 +195,15 @@ impl Candidates {
     /// One score a post.
     pub(super) fn score(&self, view: &View<'_>, config: &Config, now_ms: TimestampMs) -> Vec<Ranked> {
         let viewer = view.viewer();
-        let hour = hour_of(now_ms);
-        let first_hour = hour.saturating_sub(ENGAGEMENT_HOURS - 1);
-        let affinity = |(author, sum): &(AuthorNo, Counters)| (*author, score::affinity(score::interactions(sum)));
+        let affinity = |(author, sum): &(AuthorNo, Counters)| {
+            (*author, score::affinity(score::interactions(&config.affinity, sum)))
+        };
         let affinities: HashMap<AuthorNo, f64> = viewer.history.iter().map(affinity).collect();
         let ranked = self.posts.iter().filter_map(|(post, sources)| {
             let post = view.facts(*post)?;
             let terms = score::Terms {
                 freshness: score::freshness(config, post.created_at(), now_ms),
-                engagement: score::engagement(&post.sum(first_hour, hour)),
+                engagement: score::engagement(config, &score::recent(config, post, now_ms)),
                 affinity: affinities.get(&post.author()).copied().unwrap_or(0.0),
             };
             Some(Ranked {
@@ -235,7 +257,7 @@ fn favourites(view: &View<'_>, viewer: &Viewer, config: &Config) -> Vec<AuthorNo
     let mut authors: Vec<(u64, Option<Id>, AuthorNo)> = viewer
         .history
         .iter()
-        .map(|(author, sum)| (score::interactions(sum), view.author_id(*author), *author))
+        .map(|(author, sum)| (score::interactions(&config.affinity, sum), view.author_id(*author), *author))
         .filter(|(sum, _, author)| *sum > 0 && *author != viewer.me && !viewer.blocked.contains(author))
         .collect();
     authors.sort_unstable_by(|left, right| right.cmp(left));

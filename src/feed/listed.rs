@@ -1,14 +1,15 @@
 //! A page of posts that PostgreSQL listed. It gives the posts and their order; what else an answer says of them is the
 //! store's, as far as it can be read.
 
-use edgefeed_storage::model::{TimestampMs, hour_of};
+use edgefeed_storage::model::TimestampMs;
 use edgefeed_storage::{AuthorNo, RowCounts, StoreError, View, Viewer};
 
 use super::page::{FeedPage, FeedRequest, Freshness, JsonId, PagePost, ServedFrom};
-use super::{Chained, Feed, Tuning, explained, rfc3339};
+use super::{Chained, Feed, explained, rfc3339};
 use crate::fallback::Listed;
-use crate::ranking::Sources;
-use crate::ranking::score::{self, ENGAGEMENT_HOURS, Terms};
+use crate::ranking::score::{self, Terms};
+use crate::ranking::{Config, Sources};
+use crate::tuning::Numbers;
 
 /// More hidden posts than these are not reckoned with in one question; a page may then be short, and the next goes on.
 const HIDDEN_MAX: usize = 200;
@@ -31,7 +32,7 @@ impl Feed {
 
     /// A page of the posts listed below some place, of which `asked` were asked for.
     pub(super) fn listed(&self, request: &FeedRequest, posts: &[Listed], asked: usize, now_ms: TimestampMs) -> Chained {
-        let tuning = self.tuning.load();
+        let tuning = self.tuning.numbers(request.viewer, request.preset);
         let read = self.known(request, posts, &tuning, now_ms).inspect_err(|error| {
             tracing::warn!(%error, "the store adds nothing to what PostgreSQL lists");
         });
@@ -63,7 +64,7 @@ impl Feed {
         &self,
         request: &FeedRequest,
         posts: &'p [Listed],
-        tuning: &Tuning,
+        tuning: &Numbers,
         now_ms: TimestampMs,
     ) -> Result<Vec<(&'p Listed, Option<Known>)>, StoreError> {
         let mut view = self.store.view(request.viewer, now_ms)?;
@@ -80,7 +81,7 @@ impl Feed {
         Ok(known.collect())
     }
 
-    fn shown(&self, request: &FeedRequest, tuning: &Tuning, post: &Listed, known: &Known) -> PagePost {
+    fn shown(&self, request: &FeedRequest, tuning: &Numbers, post: &Listed, known: &Known) -> PagePost {
         let kind = self.store.ids();
         let counts = known.counts.unwrap_or_default();
         PagePost {
@@ -97,7 +98,7 @@ impl Feed {
     }
 
     /// The posts are as of now: PostgreSQL is where they are written. (What a replica is behind is not seen from here.)
-    fn listed_freshness(&self, request: &FeedRequest, tuning: &Tuning, now_ms: TimestampMs) -> Freshness {
+    fn listed_freshness(&self, request: &FeedRequest, tuning: &Numbers, now_ms: TimestampMs) -> Freshness {
         let view = self.store.view(request.viewer, now_ms).ok();
         let history_as_of = view.and_then(|view| self.reliance(&view.viewer(), now_ms).history_as_of);
         Freshness {
@@ -114,24 +115,24 @@ fn created_at(post: &Listed) -> TimestampMs {
 }
 
 /// A post of which the store tells nothing.
-fn unknown(tuning: &Tuning, post: &Listed, now_ms: TimestampMs) -> Known {
+fn unknown(tuning: &Numbers, post: &Listed, now_ms: TimestampMs) -> Known {
     let freshness = score::freshness(&tuning.config, created_at(post), now_ms);
     Known { terms: Terms { freshness, engagement: 0.0, affinity: 0.0 }, counts: None, liked: false }
 }
 
 /// The terms of the formula, over what is in memory.
-fn terms(view: &View<'_>, viewer: &Viewer, tuning: &Tuning, post: &Listed, now_ms: TimestampMs) -> Terms {
+fn terms(view: &View<'_>, viewer: &Viewer, tuning: &Numbers, post: &Listed, now_ms: TimestampMs) -> Terms {
     let unknown = unknown(tuning, post, now_ms).terms;
     let Some(facts) = view.find(post.id).and_then(|number| view.facts(number)) else { return unknown };
-    let hour = hour_of(now_ms);
+    let config = &tuning.config;
     Terms {
-        engagement: score::engagement(&facts.sum(hour.saturating_sub(ENGAGEMENT_HOURS - 1), hour)),
-        affinity: affinity(viewer, facts.author()),
+        engagement: score::engagement(config, &score::recent(config, facts, now_ms)),
+        affinity: affinity(config, viewer, facts.author()),
         ..unknown
     }
 }
 
-fn affinity(viewer: &Viewer, author: AuthorNo) -> f64 {
+fn affinity(config: &Config, viewer: &Viewer, author: AuthorNo) -> f64 {
     let sum = viewer.history.iter().find(|(other, _)| *other == author);
-    sum.map_or(0.0, |(_, sum)| score::affinity(score::interactions(sum)))
+    sum.map_or(0.0, |(_, sum)| score::affinity(score::interactions(&config.affinity, sum)))
 }

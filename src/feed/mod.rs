@@ -11,7 +11,6 @@ pub(crate) mod time;
 use std::sync::Arc;
 use std::time::Instant;
 
-use arc_swap::ArcSwap;
 use edgefeed_storage::model::{Id, TimestampMs};
 use edgefeed_storage::{Store, StoreError, View, Viewer};
 use edgefeed_sync::Lag;
@@ -22,18 +21,12 @@ use crate::metrics;
 use crate::ranking::score::Terms as Scored;
 use crate::ranking::{self, Config, Ranked, select};
 use crate::trending::TrendingPosts;
+use crate::tuning::Tuning;
 use candidates::Candidates;
 
 pub use answers::Answers;
 pub use page::{Algo, FeedError, FeedPage, FeedRequest, Freshness, JsonId, PagePost, ServedFrom, TermWeights, Terms};
 pub use time::rfc3339;
-
-/// The numbers of the ranking with the name answers give them.
-#[derive(Debug)]
-struct Tuning {
-    config: Config,
-    version: String,
-}
 
 /// Answers feeds from the local store.
 #[derive(Debug)]
@@ -43,7 +36,8 @@ pub struct Feed {
     lag: Arc<Lag>,
     /// `None`: every history is this node's own.
     affinity: Option<Arc<Affinity>>,
-    tuning: ArcSwap<Tuning>,
+    /// Asked once a page, so that none is made of two sets of numbers.
+    tuning: Arc<Tuning>,
 }
 
 /// How far what a page says of its reader can be relied on.
@@ -73,9 +67,8 @@ impl Chained {
 
 impl Feed {
     /// A feed over a store that something else keeps current.
-    pub fn new(store: Arc<Store>, trending: Arc<TrendingPosts>, lag: Arc<Lag>, config: Config) -> Self {
-        let version = config.version();
-        Self { store, trending, lag, affinity: None, tuning: ArcSwap::from_pointee(Tuning { config, version }) }
+    pub fn new(store: Arc<Store>, trending: Arc<TrendingPosts>, lag: Arc<Lag>, tuning: Arc<Tuning>) -> Self {
+        Self { store, trending, lag, affinity: None, tuning }
     }
 
     /// The same with histories from the center.
@@ -95,7 +88,7 @@ impl Feed {
     /// One page, ranked anew at `now_ms`, whatever the cursor. Reads memory, now and then the store; no other machine.
     pub fn page(&self, request: &FeedRequest, now_ms: TimestampMs) -> Result<FeedPage, FeedError> {
         let started = Instant::now();
-        let tuning = self.tuning.load();
+        let tuning = self.tuning.numbers(request.viewer, request.preset);
         let config = &tuning.config;
         // Before the view: finding them anew takes the lock that a view holds.
         let trending = self.trending.latest(&self.store, now_ms);
@@ -135,7 +128,7 @@ impl Feed {
     /// A page of followed authors' posts, newest first, below a place: how the store goes on with a chain that
     /// PostgreSQL began. It reaches back as far as the candidates of a ranking do.
     fn older(&self, request: &FeedRequest, below: Keyset, now_ms: TimestampMs) -> Result<Chained, FeedError> {
-        let tuning = self.tuning.load();
+        let tuning = self.tuning.numbers(request.viewer, request.preset);
         let config = &tuning.config;
         let mut view = self.store.view(request.viewer, now_ms)?;
         let candidates = Candidates::followed(&mut view, config, Some(below), now_ms)?;

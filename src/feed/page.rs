@@ -2,6 +2,12 @@
 
 use edgefeed_storage::model::{Id, IdKind, TimestampMs};
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
+
+use crate::ranking::Preset;
+
+/// Page size when none is asked for.
+pub const DEFAULT_LIMIT: usize = 20;
 
 /// How a feed is ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,10 +27,20 @@ pub struct FeedRequest {
     pub limit: usize,
     /// In which order.
     pub algo: Algo,
+    /// By which numbers.
+    pub preset: Preset,
     /// Whether each post carries its features and weights.
     pub explain: bool,
     /// The cursor of the page before, as given out.
     pub cursor: Option<String>,
+}
+
+impl FeedRequest {
+    /// The first page of a reader's feed, with everything as it is when nothing is asked.
+    pub fn of(viewer: Id) -> Self {
+        let (algo, preset) = (Algo::Ranked, Preset::Balanced);
+        Self { viewer, limit: DEFAULT_LIMIT, algo, preset, explain: false, cursor: None }
+    }
 }
 
 /// An id as JSON: a string for UUIDs, a number for 64-bit ids.
@@ -41,7 +57,7 @@ impl Serialize for JsonId {
 }
 
 /// Which rung of the ladder answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ServedFrom {
     /// Ranked anew from the local store.
@@ -64,28 +80,33 @@ impl ServedFrom {
 }
 
 /// How fresh an answer is.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Freshness {
     /// Every record up to this time has been applied (RFC 3339, UTC, milliseconds); `null` before the first contact.
+    #[schema(required = true)]
     pub applied_through: Option<String>,
     /// Now minus that time, in milliseconds; `null` before the first contact.
+    #[schema(required = true)]
     pub staleness_ms: Option<u64>,
     /// The time the 90-day affinity history is complete through (RFC 3339); `null` when unknown.
+    #[schema(required = true)]
     pub affinity_as_of: Option<String>,
     /// Names the weights the scores were made with.
     pub weights_version: String,
 }
 
 /// One page: exactly the JSON of `GET /api/v1/feed`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct FeedPage {
     /// The posts, in order.
     pub posts: Vec<PagePost>,
     /// Where the next page starts; `null` at the end.
+    #[schema(required = true)]
     pub cursor: Option<String>,
     /// Whether there is more behind this page.
     pub has_more: bool,
     /// The `now` of the formula, in epoch milliseconds.
+    #[schema(value_type = i64)]
     pub ranked_at: TimestampMs,
     /// Which rung of the ladder answered.
     pub served_from: ServedFrom,
@@ -96,13 +117,14 @@ pub struct FeedPage {
 }
 
 /// One post of a page.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct PagePost {
     /// The post.
     pub id: JsonId,
     /// Its author.
     pub author_id: JsonId,
     /// RFC 3339, UTC, milliseconds.
+    #[schema(format = DateTime)]
     pub created_at: String,
     /// The score it was ranked by.
     pub score: f64,
@@ -120,7 +142,7 @@ pub struct PagePost {
 }
 
 /// The terms of one score.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct Terms {
     /// exp(−0.1 · age in hours).
     pub freshness: f64,
@@ -133,7 +155,7 @@ pub struct Terms {
 }
 
 /// The weights of the three terms.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct TermWeights {
     /// Weight of freshness.
     pub freshness: f64,

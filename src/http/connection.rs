@@ -1,6 +1,7 @@
 //! One connection, driven until it ends, runs out of patience, or the node stops.
 
 use std::future::{Future, poll_fn};
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
@@ -8,23 +9,55 @@ use std::task::Poll;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
+use super::edge::Edge;
 use super::io::Socket;
 use super::limits::Config;
 use super::phase::Progress;
 use super::resource::Routes;
 use super::service;
 
+/// What the connections of a listener have in common.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) routes: Routes,
+    pub(super) edge: Edge,
+}
+
 /// Serves one connection to its end.
-pub(super) async fn serve(stream: TcpStream, routes: Routes, limits: Arc<Config>, mut draining: watch::Receiver<bool>) {
+pub(super) async fn serve(stream: TcpStream, peer: IpAddr, shared: Arc<Shared>, mut draining: watch::Receiver<bool>) {
+    let Some(tls) = &shared.edge.tls else { return speak(stream, peer, shared, draining).await };
+    let handshake = timeout(shared.edge.limits.tls_handshake_timeout(), tls.acceptor().accept(stream));
+    let shaken = tokio::select! {
+        shaken = handshake => shaken,
+        _ = draining.wait_for(|draining| *draining) => return,
+    };
+    match shaken {
+        Ok(Ok(stream)) => speak(stream, peer, Arc::clone(&shared), draining).await,
+        Ok(Err(_)) => note_handshake("failed"),
+        Err(_) => note_handshake("timeout"),
+    }
+}
+
+fn note_handshake(reason: &'static str) {
+    metrics::counter!("edgefeed_http_tls_handshakes_failed_total", "reason" => reason).increment(1);
+}
+
+/// Speaks HTTP on a connection to its end.
+async fn speak<S>(stream: S, peer: IpAddr, shared: Arc<Shared>, mut draining: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let limits = &shared.edge.limits;
     let progress = Arc::new(Progress::new());
     let socket = TokioIo::new(Socket::new(stream, Arc::clone(&progress)));
     let answer = {
-        let (limits, progress) = (Arc::clone(&limits), Arc::clone(&progress));
-        service_fn(move |request| service::answer(routes.clone(), Arc::clone(&limits), Arc::clone(&progress), request))
+        let (shared, progress) = (Arc::clone(&shared), Arc::clone(&progress));
+        service_fn(move |request| service::answer(Arc::clone(&shared), peer, Arc::clone(&progress), request))
     };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -35,7 +68,7 @@ pub(super) async fn serve(stream: TcpStream, routes: Routes, limits: Arc<Config>
         .serve_connection(socket, answer);
     // The sender lives as long as the accept loop; when it is gone, the node is stopping as well.
     let drain = async move { drop(draining.wait_for(|draining| *draining).await) };
-    drive(connection, drain, &progress, &limits).await;
+    drive(connection, drain, &progress, limits).await;
 }
 
 /// A connection that can be told to finish what it has and end.

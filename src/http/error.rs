@@ -6,11 +6,30 @@ use std::borrow::Cow;
 use ::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use ::http::{HeaderMap, HeaderValue, StatusCode};
 use bytes::Bytes;
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 use warp::reply::Response;
 
 use crate::auth::Denied;
 use crate::feed::page::FeedError;
+
+/// The body of every error.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ErrorBody {
+    /// What went wrong.
+    pub error: ErrorDetail,
+}
+
+/// What went wrong.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ErrorDetail {
+    /// A word for programs.
+    pub code: &'static str,
+    /// A line for people.
+    pub message: String,
+    /// Under which the node's log knows the request; also in the header `X-Request-Id`.
+    pub request_id: String,
+}
 
 /// Why a request got no answer of its own.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,7 +45,7 @@ pub enum Error {
     BadRequest(Cow<'static, str>),
     /// The caller is not known.
     #[error("{0}")]
-    Unauthorized(#[from] Denied),
+    Unauthorized(Denied),
     /// The caller is known and lacks a scope.
     #[error("this needs the scope {0}")]
     MissingScope(&'static str),
@@ -45,6 +64,12 @@ pub enum Error {
     /// Another party that an operator's order needs does not do its part; the message says which and what to do.
     #[error("{0}")]
     Dependency(String),
+    /// The request target is longer than the limit, in bytes.
+    #[error("the request target is longer than {0} bytes")]
+    TargetTooLong(usize),
+    /// The request's head is larger than the limit, or has more fields.
+    #[error("the request's head is too large")]
+    HeadTooLarge,
     /// The body is larger than the limit, in bytes.
     #[error("the body is larger than {0} bytes")]
     BodyTooLarge(usize),
@@ -57,6 +82,9 @@ pub enum Error {
     /// More connections than the node takes.
     #[error("the node takes no more connections; try again later")]
     TooManyConnections,
+    /// More requests than the node can answer in time.
+    #[error("the node is too busy; try again later")]
+    Overloaded,
     /// The answer took longer than the limit.
     #[error("the answer took too long; try again later")]
     Timeout,
@@ -82,10 +110,13 @@ impl Error {
             Self::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
             Self::Dependency(_) => (StatusCode::SERVICE_UNAVAILABLE, "dependency"),
+            Self::TargetTooLong(_) => (StatusCode::URI_TOO_LONG, "target_too_long"),
+            Self::HeadTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large"),
             Self::BodyTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::UnsupportedMediaType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
             Self::RateLimited(_) => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
             Self::TooManyConnections => (StatusCode::SERVICE_UNAVAILABLE, "too_many_connections"),
+            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
             Self::Timeout => (StatusCode::SERVICE_UNAVAILABLE, "timeout"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
             Self::Internal => (StatusCode::SERVICE_UNAVAILABLE, "internal"),
@@ -96,6 +127,7 @@ impl Error {
     pub(super) fn of_status(status: StatusCode) -> Self {
         match status {
             StatusCode::NOT_FOUND => Self::NotFound,
+            StatusCode::URI_TOO_LONG | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Self::HeadTooLarge,
             status if status.is_client_error() => Self::BadRequest("the request cannot be read".into()),
             _ => Self::Internal,
         }
@@ -113,8 +145,9 @@ impl Error {
     /// The one shape of an error.
     pub(super) fn body(&self, request_id: &str) -> Bytes {
         let (_, code) = self.row();
-        let body = json!({ "error": { "code": code, "message": self.to_string(), "request_id": request_id } });
-        Bytes::from(body.to_string())
+        let error = ErrorDetail { code, message: self.to_string(), request_id: request_id.to_owned() };
+        // Three strings always serialise.
+        serde_json::to_vec(&ErrorBody { error }).unwrap_or_default().into()
     }
 
     /// Adds the fields that belong to the error: `WWW-Authenticate`, `Allow`, `Retry-After`.
@@ -145,8 +178,18 @@ impl Error {
     const fn retry_after_s(&self) -> Option<u32> {
         match self {
             Self::RateLimited(seconds) => Some(*seconds),
-            Self::TooManyConnections | Self::Timeout | Self::Unavailable | Self::Internal => Some(1),
+            Self::TooManyConnections | Self::Overloaded | Self::Timeout | Self::Unavailable | Self::Internal => Some(1),
             _ => None,
+        }
+    }
+}
+
+impl From<Denied> for Error {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            // Nothing is wrong with the caller.
+            Denied::NoKeys => Self::Unavailable,
+            denied => Self::Unauthorized(denied),
         }
     }
 }

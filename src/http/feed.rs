@@ -13,14 +13,14 @@ use super::resource::{self, Call};
 use super::router::Services;
 use crate::auth::Caller;
 use crate::clock::now_ms;
+pub(crate) use crate::feed::page::DEFAULT_LIMIT;
 use crate::feed::page::{Algo, FeedPage, FeedRequest};
+use crate::ranking::Preset;
 
 /// Largest page, in posts.
-const MAX_LIMIT: usize = 100;
-/// Page size when none is asked for.
-const DEFAULT_LIMIT: usize = 20;
+pub(crate) const MAX_LIMIT: usize = 100;
 /// The longest cursor looked at, in bytes.
-const MAX_CURSOR_BYTES: usize = 2_048;
+pub(crate) const MAX_CURSOR_BYTES: usize = 2_048;
 
 /// Answers with a page, and counts the request by the source that answered.
 pub(super) async fn page(services: Services, call: Call) -> Result<Response, Error> {
@@ -38,7 +38,7 @@ pub(super) async fn page(services: Services, call: Call) -> Result<Response, Err
 
 /// The page as an answer, and the source that gave it.
 async fn answer(services: &Services, call: Call) -> Result<(&'static str, Response), Error> {
-    let caller = services.auth.authenticate(&call.headers)?;
+    let caller = services.door.admit(&call.headers).await?;
     let request = request(&Query::parse(&call.query)?, caller, services.ids)?;
     let page = (services.page)(request, now_ms()).await?;
     Ok((page.served_from.name(), respond(&page)?))
@@ -63,13 +63,19 @@ fn request(query: &Query<'_>, caller: Caller, ids: IdKind) -> Result<FeedRequest
         viewer: viewer(query, caller, ids)?,
         limit: query.number("limit", 1, MAX_LIMIT, DEFAULT_LIMIT)?,
         algo: query.choice("algo", &[("ranked", Algo::Ranked), ("time", Algo::Time)], Algo::Ranked)?,
+        preset: preset(query)?,
         explain: query.flag("explain")?,
         cursor: cursor(query)?,
     })
 }
 
+/// The preset chosen; the balanced one when none is.
+pub(super) fn preset(query: &Query<'_>) -> Result<Preset, Error> {
+    query.choice("preset", &Preset::ALL.map(|preset| (preset.name(), preset)), Preset::Balanced)
+}
+
 /// The caller, or the user the caller may act for.
-fn viewer(query: &Query<'_>, caller: Caller, ids: IdKind) -> Result<Id, Error> {
+pub(super) fn viewer(query: &Query<'_>, caller: Caller, ids: IdKind) -> Result<Id, Error> {
     let Some(text) = query.get("user")? else { return Ok(caller.user) };
     let user =
         ids.parse(text).ok_or_else(|| Error::BadParameter(format!("user must be an id of kind {}", ids.name())))?;
@@ -80,7 +86,7 @@ fn viewer(query: &Query<'_>, caller: Caller, ids: IdKind) -> Result<Id, Error> {
 }
 
 /// A cursor as given out; an empty one means the first page, as clients send it before they have one.
-fn cursor(query: &Query<'_>) -> Result<Option<String>, Error> {
+pub(super) fn cursor(query: &Query<'_>) -> Result<Option<String>, Error> {
     match query.get("cursor")? {
         None | Some("") => Ok(None),
         Some(text) if text.len() > MAX_CURSOR_BYTES => Err(Error::BadCursor),

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use ::http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::error::Error;
@@ -30,12 +31,9 @@ impl<T: AsyncWrite + Unpin> Socket<T> {
         self.unreadable.is_some() || self.progress.phase() == Phase::Head
     }
 
-    /// Writes our answer whole, then tells hyper that its own, `len` bytes, is out.
-    fn poll_unreadable(&mut self, cx: &mut Context<'_>, len: usize) -> Poll<Result<usize>> {
-        let (answer, written) = self.unreadable.get_or_insert_with(|| {
-            let error = Error::BadRequest("the request cannot be read, or its head is too large".into());
-            (raw::answer(&error), 0)
-        });
+    /// Writes our answer whole, then tells hyper that its own, `len` bytes that begin with `head`, is out.
+    fn poll_unreadable(&mut self, cx: &mut Context<'_>, head: &[u8], len: usize) -> Poll<Result<usize>> {
+        let (answer, written) = self.unreadable.get_or_insert_with(|| (raw::answer(&reason(head)), 0));
         while *written < answer.len() {
             let more = ready!(Pin::new(&mut self.inner).poll_write(cx, &answer[*written..]))?;
             if more == 0 {
@@ -44,6 +42,15 @@ impl<T: AsyncWrite + Unpin> Socket<T> {
             *written += more;
         }
         Poll::Ready(Ok(len))
+    }
+}
+
+/// What hyper could not read, by the status it answers with: `HTTP/1.1 431 …`.
+fn reason(head: &[u8]) -> Error {
+    let status = head.get(9..12).and_then(|code| StatusCode::from_bytes(code).ok());
+    match status.map(Error::of_status) {
+        Some(Error::HeadTooLarge) => Error::HeadTooLarge,
+        _ => Error::BadRequest("the request cannot be read".into()),
     }
 }
 
@@ -61,7 +68,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Socket<T> {
 impl<T: AsyncWrite + Unpin> AsyncWrite for Socket<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
         if self.hyper_answers() {
-            return self.poll_unreadable(cx, buf.len());
+            return self.poll_unreadable(cx, buf, buf.len());
         }
         Pin::new(&mut self.inner).poll_write(cx, buf)
     }
@@ -73,7 +80,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Socket<T> {
     ) -> Poll<Result<usize>> {
         if self.hyper_answers() {
             let len = bufs.iter().map(|buf| buf.len()).sum();
-            return self.poll_unreadable(cx, len);
+            return self.poll_unreadable(cx, bufs.first().map_or(&[][..], |buf| buf), len);
         }
         Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
     }

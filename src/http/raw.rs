@@ -19,7 +19,7 @@ pub(super) fn answer(error: &Error) -> Vec<u8> {
     }
     head.push_str(&format!(
         "content-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\
-         x-content-type-options: nosniff\r\nx-request-id: {}\r\n\r\n",
+         cache-control: no-store\r\nx-content-type-options: nosniff\r\nx-request-id: {}\r\n\r\n",
         body.len(),
         id.as_str(),
     ));

@@ -16,6 +16,16 @@ use super::error::Error;
 /// The routes of one listener, as the server takes them.
 pub type Routes = BoxedFilter<(Response,)>;
 
+/// The route of one path, before it is joined with others.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Its path, which is its label in metrics too.
+    pub name: &'static str,
+    /// The methods it takes.
+    pub takes: Takes,
+    filter: Routes,
+}
+
 /// The label of the route that answered, in a response's extensions.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RouteName(pub(super) &'static str);
@@ -74,14 +84,15 @@ impl std::fmt::Debug for Call {
 }
 
 /// The route of one path. `name` is its label in metrics.
-pub fn resource<P, H, F>(path: P, name: &'static str, takes: Takes, handler: H) -> BoxedFilter<(Response,)>
+pub fn resource<P, H, F>(path: P, name: &'static str, takes: Takes, handler: H) -> Route
 where
     P: Filter<Extract = (), Error = Rejection> + Clone + Send + Sync + 'static,
     H: Fn(Call) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Result<Response, Error>> + Send,
 {
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
-    path.and(warp::method())
+    let filter = path
+        .and(warp::method())
         .and(warp::header::headers_cloned())
         .and(query)
         .and(warp::body::stream())
@@ -99,17 +110,18 @@ where
                 response
             }
         })
-        .boxed()
+        .boxed();
+    Route { name, takes, filter }
 }
 
 /// Closes a list of routes: any other path is 404.
-pub fn listener(routes: impl IntoIterator<Item = BoxedFilter<(Response,)>>) -> Routes {
+pub fn listener(routes: impl IntoIterator<Item = Route>) -> Routes {
     let nothing = warp::any().map(|| Error::NotFound.into_response()).boxed();
     let mut routes: Vec<_> = routes.into_iter().collect();
     // The first that matches answers, so the list is tried in order and `nothing` last.
     let mut all = nothing;
     while let Some(route) = routes.pop() {
-        all = route.or(all).unify().boxed();
+        all = route.filter.or(all).unify().boxed();
     }
     all
 }

@@ -5,26 +5,41 @@ use std::sync::Arc;
 
 use edgefeed_storage::model::IdKind;
 use warp::path;
+use warp::reply::Response;
 
-use super::feed;
-use super::resource::{Routes, Takes, listener, resource};
-use crate::auth::Auth;
+use super::door::Door;
+use super::error::Error;
+use super::resource::{Call, Route, Routes, Takes, listener, resource};
+use super::{feed, openapi, suggested, trending};
 use crate::feed::page::{FeedError, FeedPage, FeedRequest};
+use crate::suggest::{SuggestedRequest, SuggestedUsers};
+use crate::trending::{TrendingPage, TrendingRequest};
 
-/// A page in the making. It blocks no thread; it is dropped when the reader goes away.
-pub type PageFuture = Pin<Box<dyn Future<Output = Result<FeedPage, FeedError>> + Send>>;
+/// An answer in the making. It blocks no thread; it is dropped when the reader goes away.
+pub type Answering<T> = Pin<Box<dyn Future<Output = Result<T, FeedError>> + Send>>;
+/// A page in the making.
+pub type PageFuture = Answering<FeedPage>;
 /// Makes a page: `(request, now in epoch milliseconds)`.
 pub type PageFn = Arc<dyn Fn(FeedRequest, i64) -> PageFuture + Send + Sync>;
+
+/// Makes a page of trending posts.
+pub type TrendingFn = Arc<dyn Fn(TrendingRequest, i64) -> Answering<TrendingPage> + Send + Sync>;
+/// Finds users to suggest.
+pub type SuggestedFn = Arc<dyn Fn(SuggestedRequest, i64) -> Answering<SuggestedUsers> + Send + Sync>;
 
 /// What the handlers stand on.
 #[derive(Clone)]
 pub struct Services {
-    /// Decides who asks.
-    pub auth: Arc<Auth>,
+    /// Who may come in.
+    pub door: Arc<Door>,
     /// Which kind of ids the deployment uses.
     pub ids: IdKind,
     /// Makes feeds.
     pub page: PageFn,
+    /// Makes pages of trending posts.
+    pub trending: TrendingFn,
+    /// Finds users to suggest.
+    pub suggested: SuggestedFn,
 }
 
 impl std::fmt::Debug for Services {
@@ -35,9 +50,36 @@ impl std::fmt::Debug for Services {
 
 /// The public routes.
 pub fn routes(services: &Services) -> Routes {
-    let feed = {
-        let services = services.clone();
-        move |call| feed::page(services.clone(), call)
-    };
-    listener([resource(path!("api" / "v1" / "feed"), "/api/v1/feed", Takes::Get, feed)])
+    listener(table(services))
+}
+
+/// Every route. Each has its operation in `openapi::operations`, where a test holds the two together.
+pub(crate) fn table(services: &Services) -> Vec<Route> {
+    let document = openapi::document(services.ids);
+    vec![
+        resource(path!("api" / "v1" / "feed"), "/api/v1/feed", Takes::Get, on(services, feed::page)),
+        resource(
+            path!("api" / "v1" / "feed" / "trending"),
+            "/api/v1/feed/trending",
+            Takes::Get,
+            on(services, trending::page),
+        ),
+        resource(
+            path!("api" / "v1" / "discover" / "suggested-users"),
+            "/api/v1/discover/suggested-users",
+            Takes::Get,
+            on(services, suggested::page),
+        ),
+        resource(path!("openapi.json"), "/openapi.json", Takes::Get, document),
+    ]
+}
+
+/// A handler with what it stands on.
+fn on<H, F>(services: &Services, handler: H) -> impl Fn(Call) -> F + Clone + Send + Sync + 'static
+where
+    H: Fn(Services, Call) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Result<Response, Error>> + Send,
+{
+    let services = services.clone();
+    move |call| handler(services.clone(), call)
 }

@@ -12,9 +12,9 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 
-use super::connection;
+use super::connection::{self, Shared};
+use super::edge::Edge;
 use super::error::Error;
-use super::limits::Config;
 use super::raw;
 use super::resource::Routes;
 
@@ -31,15 +31,12 @@ pub struct Drained {
 /// Serves `routes` on `listener` until `shutdown` completes; then takes no more connections, lets requests in flight
 /// finish, and returns when they have or when `limits.drain_timeout_ms` is over.
 ///
-/// Bounds: `limits.max_connections` connections, each with the deadlines of [`Config`]. A connection above the limit
-/// is answered 503 and closed. A panic in a connection ends that connection alone.
-pub async fn serve(
-    listener: TcpListener,
-    routes: Routes,
-    limits: Config,
-    shutdown: impl Future<Output = ()>,
-) -> Drained {
-    let limits = Arc::new(limits);
+/// Bounds: `limits.max_connections` connections in all and `limits.max_connections_per_address` of one address, each
+/// with the deadlines of the limits. A connection above them is answered 503 and closed. A panic in a connection ends that
+/// connection alone.
+pub async fn serve(listener: TcpListener, routes: Routes, edge: Edge, shutdown: impl Future<Output = ()>) -> Drained {
+    let shared = Arc::new(Shared { routes, edge });
+    let edge = &shared.edge;
     let (drain, draining) = watch::channel(false);
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
@@ -57,12 +54,20 @@ pub async fn serve(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) if connections.len() >= limits.max_connections => refuse(stream),
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
+                let room = connections.len() < edge.limits.max_connections;
+                let place = room.then(|| edge.places.take(edge.connecting(peer.ip()))).flatten();
+                let Some(place) = place else {
+                    refuse(stream, edge.tls.is_some());
+                    continue;
+                };
                 // Answers are written whole; waiting to fill a packet would only delay them.
                 drop(stream.set_nodelay(true));
-                let limits = Arc::clone(&limits);
-                connections.spawn(connection::serve(stream, routes.clone(), limits, draining.clone()));
+                let serve = connection::serve(stream, peer.ip(), Arc::clone(&shared), draining.clone());
+                connections.spawn(async move {
+                    serve.await;
+                    drop(place);
+                });
                 gauge.set(count(connections.len()));
             }
             Err(error) => pause_after(&error).await,
@@ -70,7 +75,7 @@ pub async fn serve(
     }
     drop(listener);
     drain.send_replace(true);
-    let drained = finish(connections, limits.drain_timeout()).await;
+    let drained = finish(connections, edge.limits.drain_timeout()).await;
     gauge.set(0.0);
     drained
 }
@@ -91,9 +96,12 @@ async fn finish(mut connections: JoinSet<()>, patience: Duration) -> Drained {
 }
 
 /// Says "no room" without spending a task on it. The socket's buffer is empty, so one write takes the answer whole or
-/// the client is gone.
-fn refuse(stream: TcpStream) {
+/// the client is gone. Under TLS there is nobody to say it to before a handshake.
+fn refuse(stream: TcpStream, tls: bool) {
     metrics::counter!("edgefeed_http_connections_refused_total").increment(1);
+    if tls {
+        return;
+    }
     if let Ok(mut stream) = stream.into_std() {
         drop(io::Write::write(&mut stream, &raw::answer(&Error::TooManyConnections)));
     }

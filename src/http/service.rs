@@ -3,42 +3,66 @@
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use ::http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
-use ::http::{HeaderMap, HeaderValue, Method, Request, Response};
+use ::http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
+use ::http::{HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
-use tower::Service;
+use tower::{Layer, Service, service_fn};
+use tower_http::CompressionLevel;
+use tower_http::compression::Compression;
+use tower_http::compression::predicate::SizeAbove;
 use warp::reply::Response as Reply;
 
 use super::body::Tracked;
+use super::connection::Shared;
+use super::edge::Edge;
 use super::error::Error;
 use super::limits::Config;
 use super::phase::{Phase, Progress};
-use super::request_id::{self, RequestId};
-use super::resource::{RouteName, Routes};
+use super::request_id::RequestId;
+use super::resource::{Deliberate, RouteName, Routes};
+use super::{cors, headers};
 
 /// What a connection hands back to hyper; it never fails.
 pub(super) type Answer<B> = Result<Response<Tracked<B>>, Infallible>;
 
 /// Answers one request.
 pub(super) async fn answer(
-    routes: Routes,
-    limits: Arc<Config>,
+    shared: Arc<Shared>,
+    peer: IpAddr,
     progress: Arc<Progress>,
     request: Request<Incoming>,
-) -> Answer<impl hyper::body::Body<Data = bytes::Bytes, Error = warp::Error> + Unpin + use<>> {
+) -> Answer<impl hyper::body::Body<Data = bytes::Bytes, Error: Into<tower::BoxError>> + Unpin + use<>> {
     progress.enter(Phase::Busy);
+    let Shared { routes, edge } = &*shared;
     let id = RequestId::of(request.headers());
     let method = method_label(request.method());
-    let reply = match precheck(&request, &limits) {
-        Ok(()) => route(routes, &limits, request, &id).await,
-        Err(error) => error.into_response(),
-    };
-    let reply = finish(reply, &id);
+    let (wanted, edge, id) = (edge.compress_min_bytes > 0, edge, &id);
+    let handled = service_fn(move |request| async move {
+        Ok::<_, Infallible>(finish(handle(routes, edge, peer, request, id).await, id))
+    });
+    let crossed = service_fn(move |request: Request<Incoming>| {
+        let cors = edge.cors.as_ref().filter(|_| cors::concerns(request.headers()));
+        let mut handled = handled;
+        async move {
+            match cors {
+                Some(cors) => cors.layer(handled).call(request).await,
+                None => handled.call(request).await,
+            }
+        }
+    });
+    let mut compressed = Compression::new(crossed)
+        .gzip(wanted)
+        .br(wanted)
+        .quality(CompressionLevel::Fastest)
+        .compress_when(SizeAbove::new(edge.compress_min_bytes));
+    let Ok(mut reply) = compressed.call(request).await;
+    headers::add_common(reply.headers_mut(), id, edge.tls.is_some());
     let route = reply.extensions().get::<RouteName>().map_or("none", |name| name.0);
     let status = reply.status().as_str().to_owned();
     metrics::counter!("edgefeed_http_requests_total", "route" => route, "method" => method, "status" => status)
@@ -47,13 +71,25 @@ pub(super) async fn answer(
     Ok(reply.map(|body| Tracked::new(body, progress)))
 }
 
+/// A request's way past the bounds to its route.
+async fn handle(routes: &Routes, edge: &Edge, peer: IpAddr, request: Request<Incoming>, id: &RequestId) -> Reply {
+    // Held until the answer is made.
+    let _place = match edge.admit(peer, request.headers()) {
+        Ok(place) => place,
+        Err(error) => return error.into_response(),
+    };
+    match precheck(&request, &edge.limits) {
+        Ok(()) => route(routes.clone(), &edge.limits, request, id).await,
+        Err(error) => error.into_response(),
+    }
+}
+
 /// What is refused before a route is looked for.
 fn precheck(request: &Request<Incoming>, limits: &Config) -> Result<(), Error> {
     let target = request.uri();
     let length = target.path_and_query().map_or(0, |target| target.as_str().len());
     if length > limits.max_uri_bytes {
-        let message = format!("the request target is longer than {} bytes", limits.max_uri_bytes);
-        return Err(Error::BadRequest(message.into()));
+        return Err(Error::TargetTooLong(limits.max_uri_bytes));
     }
     let claimed = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let claimed = claimed.and_then(|value| value.parse::<u64>().ok()).unwrap_or(0);
@@ -86,7 +122,7 @@ async fn caught<F: Future>(future: F) -> Option<F::Output> {
     .await
 }
 
-/// Gives an answer its id, its headers, and if it is an error, its body.
+/// Gives an answer that is an error its body.
 fn finish(mut reply: Reply, id: &RequestId) -> Reply {
     let status = reply.status();
     let error = reply.extensions_mut().remove::<Error>();
@@ -102,20 +138,13 @@ fn finish(mut reply: Reply, id: &RequestId) -> Reply {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
     }
-    add_common(reply.headers_mut(), id);
     reply
 }
 
 /// An error status that did not come out of our table: warp's own rejections.
 fn is_bare_error(reply: &Reply) -> bool {
     let status = reply.status();
-    (status.is_client_error() || status.is_server_error())
-        && reply.extensions().get::<super::resource::Deliberate>().is_none()
-}
-
-fn add_common(headers: &mut HeaderMap, id: &RequestId) {
-    headers.insert(request_id::HEADER, id.header());
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    (status.is_client_error() || status.is_server_error()) && reply.extensions().get::<Deliberate>().is_none()
 }
 
 /// Methods are the client's to choose; labels are not.

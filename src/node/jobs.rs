@@ -13,11 +13,13 @@ use crate::affinity::Affinity;
 use crate::clock::now_ms;
 use crate::config::Config;
 use crate::metrics;
+use crate::suggest::Suggestions;
 use crate::trending::TrendingPosts;
 
 const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
 const MEASURE_EVERY: Duration = Duration::from_secs(5);
 const HISTORIES_EVERY: Duration = Duration::from_secs(30);
+const SUGGESTIONS_EVERY: Duration = Duration::from_secs(5);
 
 /// The running jobs.
 #[derive(Debug)]
@@ -92,6 +94,12 @@ impl Jobs {
                 }
             }
         });
+    }
+
+    /// Finds anew what is suggested to readers lately seen.
+    pub(super) fn renew_suggestions(&mut self, suggestions: &Arc<Suggestions>) {
+        let suggestions = Arc::clone(suggestions);
+        self.every("suggested_users", SUGGESTIONS_EVERY, move || suggestions.renew(now_ms()).map(drop));
     }
 
     /// Renews the histories of readers lately seen. A run that is under way when the node stops is given up.

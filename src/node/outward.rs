@@ -14,7 +14,6 @@ use tokio::runtime::Handle;
 use crate::clock::now_ms;
 use crate::config::{Config, Role};
 use crate::failure::Failure;
-use crate::status::Status;
 
 /// How long the sink may take to stop: the insert under way, and its goodbye to a group whose broker may be away.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
@@ -42,7 +41,6 @@ pub(super) fn sink(
     outside: Option<&Outside>,
     store: &Arc<Store>,
     lag: &Arc<Lag>,
-    status: &Status,
 ) -> Result<Option<Arc<Sink>>, Failure> {
     let Some(outside) = outside.filter(|_| config.node.has(Role::Sink)) else { return Ok(None) };
     let needs = Needs {
@@ -59,13 +57,11 @@ pub(super) fn sink(
         clock: Arc::new(now_ms),
         runtime: Handle::current(),
     };
-    let sink = Arc::new(Sink::start(needs).map_err(|error| Failure::failed(error.to_string()))?);
-    let told = Arc::clone(&sink);
-    status.add_section("sink", move || section(&told));
-    Ok(Some(sink))
+    Ok(Some(Arc::new(Sink::start(needs).map_err(|error| Failure::failed(error.to_string()))?)))
 }
 
-fn section(sink: &Sink) -> Value {
+/// What `/status` tells of it.
+pub(super) fn section(sink: &Sink) -> Value {
     serde_json::to_value(sink.status()).unwrap_or_else(|error| json!({ "error": error.to_string() }))
 }
 

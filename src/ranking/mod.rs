@@ -1,10 +1,13 @@
 //! How posts are ordered: pure and synchronous. `now_ms` is an argument; no clock, no IO, no lock.
 //!
 //! The steps of a request, each a file: [`filter`] (what may be shown at all), [`score`] (one number a post),
-//! [`select`] (who stands where), with [`trending`] as a source of its own and [`config`] for every number in it.
+//! [`select`] (who stands where), with [`trending`] as a source of its own and [`config`] for every number in it, of which
+//! presets and an experiment make other sets.
 
 pub mod config;
+mod experiment;
 pub mod filter;
+mod preset;
 pub mod score;
 pub mod select;
 pub mod trending;
@@ -13,6 +16,8 @@ use edgefeed_storage::AuthorNo;
 use edgefeed_storage::model::{Id, TimestampMs};
 
 pub use config::Config;
+pub use experiment::Experiment;
+pub use preset::{Overrides, Preset};
 
 /// The candidate sources a post came from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,5 +1,8 @@
 //! Trending: decayed interactions of the hourly buckets a window touches.
 
+use std::array;
+use std::sync::LazyLock;
+
 use edgefeed_storage::PostFacts;
 use edgefeed_storage::model::{Counters, Hour, Id, TimestampMs, hour_of};
 
@@ -14,7 +17,26 @@ pub enum Window {
     Week,
 }
 
+/// The hourly buckets of the longest window: the one its beginning falls in, and all up to the running one.
+const BUCKETS: usize = 169;
+
+/// What whole hours leave of a score, by window. Raising to a power costs more than all the rest of a pass.
+static DECAYS: LazyLock<[[f64; BUCKETS]; Window::ALL.len()]> =
+    LazyLock::new(|| Window::ALL.map(|window| array::from_fn(|hours| window.decay().powf(hours as f64))));
+
 impl Window {
+    /// Every window, shortest first.
+    pub const ALL: [Self; 3] = [Self::Hour, Self::Day, Self::Week];
+
+    /// Its name in requests and answers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hour => "1h",
+            Self::Day => "24h",
+            Self::Week => "7d",
+        }
+    }
+
     /// Hours the window spans.
     pub const fn hours(self) -> Hour {
         match self {
@@ -61,9 +83,10 @@ fn worth(counters: &Counters) -> f64 {
 /// A post's standing in a window; `None` when no event of the window counts for it.
 pub fn standing(post: &PostFacts, window: Window, now_ms: TimestampMs) -> Option<Trending> {
     let now = hour_of(now_ms);
+    let decays = &DECAYS[window as usize];
     let score: f64 = post
         .hours(window.first_hour(now_ms), now)
-        .map(|(hour, counters)| worth(&counters) * window.decay().powf(f64::from(now - hour)))
+        .map(|(hour, counters)| worth(&counters) * decays[(now - hour) as usize])
         .sum();
     (score > 0.0).then(|| Trending { id: post.id(), created_at: post.created_at(), score })
 }

@@ -1,8 +1,11 @@
 //! RocksDB behind the key space: single reads, prefix scans, batches. Knows families and keys, not their meaning.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rocksdb::{Cache, ColumnFamily, DB, DBPinnableSlice, Direction, IteratorMode, ReadOptions, Snapshot, WriteBatch};
+use rocksdb::{
+    Cache, ColumnFamily, DB, DBPinnableSlice, Direction, IngestExternalFileOptions, IteratorMode, ReadOptions,
+    Snapshot, WriteBatch,
+};
 
 use crate::error::{Result, StoreError};
 use crate::key::{Family, Key};
@@ -77,6 +80,25 @@ impl Engine {
 
     pub(crate) fn write(&self, batch: WriteBatch) -> Result<()> {
         Ok(self.db.write(batch)?)
+    }
+
+    /// Takes in sorted files, all of them or none; they are moved away from where they lie.
+    pub(crate) fn ingest(&self, family: Family, files: Vec<PathBuf>) -> Result<()> {
+        let mut options = IngestExternalFileOptions::default();
+        options.set_move_files(true);
+        Ok(self.db.ingest_external_file_cf_opts(self.cf(family)?, &options, files)?)
+    }
+
+    /// Empties a family.
+    pub(crate) fn clear(&self, family: Family) -> Result<()> {
+        let cf = self.cf(family)?;
+        let mut last = self.db.raw_iterator_cf(cf);
+        last.seek_to_last();
+        let Some(key) = last.key().map(<[u8]>::to_vec) else { return Ok(last.status()?) };
+        let mut batch = WriteBatch::default();
+        batch.delete_range_cf(cf, &[][..], &key[..]);
+        batch.delete_cf(cf, key);
+        self.write(batch)
     }
 
     pub(crate) fn sync_wal(&self) -> Result<()> {

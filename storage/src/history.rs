@@ -9,8 +9,9 @@ use hashbrown::HashMap;
 use rocksdb::WriteBatch;
 
 use crate::counters::{self, Partial};
+use crate::engine::Engine;
 use crate::error::Result;
-use crate::key::Family;
+use crate::key::{self, Family, Key};
 use crate::model::{Day, Id, TimestampMs};
 use crate::store::Store;
 use crate::value::{self, Base, Begin};
@@ -24,14 +25,69 @@ impl Store {
 
     /// Replaces a reader's base as a whole, in one write: sums by author and day, each pair at most once. Rows that stay
     /// as they are cost no write, so taking a base anew is cheap.
-    pub fn put_history(&self, user: Id, rows: &[(Id, Day, Partial)], as_of_ms: TimestampMs) -> Result<()> {
+    ///
+    /// `own_from` is where the rows end, as in [`Base`]; `false`, and nothing is changed, when the reader's base ends
+    /// elsewhere by now.
+    pub fn put_history(
+        &self,
+        user: Id,
+        rows: &[(Id, Day, Partial)],
+        as_of_ms: TimestampMs,
+        own_from: Option<Day>,
+    ) -> Result<bool> {
+        let _one_at_a_time = self.history.lock();
+        if self.base_of(user)?.and_then(|base| base.own_from) != own_from {
+            return Ok(false);
+        }
+        let mut batch = WriteBatch::default();
+        self.replace_base(user, rows, as_of_ms, own_from, &mut batch)?;
+        self.engine.write(batch)?;
+        self.viewers.changed(user);
+        Ok(true)
+    }
+
+    /// Replaces a reader's history up to whole arrival days: what the center has of the days before `own_from` takes
+    /// the place of the base and of this node's own rows of those days alike. Every record of those days must have been
+    /// applied. `false`, and nothing is changed, when the reader's base reaches further already.
+    pub fn renew_history(
+        &self,
+        user: Id,
+        rows: &[(Id, Day, Partial)],
+        as_of_ms: TimestampMs,
+        own_from: Day,
+    ) -> Result<bool> {
+        let _one_at_a_time = self.history.lock();
+        if self.base_of(user)?.and_then(|base| base.own_from) > Some(own_from) {
+            return Ok(false);
+        }
+        let mut batch = WriteBatch::default();
+        self.replace_base(user, rows, as_of_ms, Some(own_from), &mut batch)?;
+        let own = self.engine.cf(Family::UserAuthorDays)?;
+        self.engine.scan(Family::UserAuthorDays, &self.keys.one(user), |key, _| {
+            let arrival = self.keys.split::<2>(key).and_then(|(_, rest)| rest.first_chunk::<2>());
+            if arrival.is_some_and(|arrival| Day::from_be_bytes(*arrival) < own_from) {
+                batch.delete_cf(own, key);
+            }
+            Ok(true)
+        })?;
+        self.engine.write(batch)?;
+        self.viewers.changed(user);
+        Ok(true)
+    }
+
+    fn replace_base(
+        &self,
+        user: Id,
+        rows: &[(Id, Day, Partial)],
+        as_of_ms: TimestampMs,
+        own_from: Option<Day>,
+        batch: &mut WriteBatch,
+    ) -> Result<()> {
         let mut wanted: HashMap<_, _> = rows
             .iter()
             .map(|(author, day, sums)| (self.keys.history(user, *author, *day), counters::encode(sums)))
             .collect();
-        let base = Base { as_of_ms, rows: u32::try_from(wanted.len()).unwrap_or(u32::MAX) };
-        let mut batch = WriteBatch::default();
-        let _one_at_a_time = self.history.lock();
+        let base = Base { as_of_ms, rows: u32::try_from(wanted.len()).unwrap_or(u32::MAX), own_from };
         let family = self.engine.cf(Family::History)?;
         self.engine.scan(Family::History, &self.keys.one(user), |key, value| {
             let held = self.keys.split::<2>(key).and_then(|([user, author], rest)| {
@@ -48,16 +104,66 @@ impl Store {
             batch.put_cf(family, key, sums);
         }
         batch.put_cf(self.engine.cf(Family::HistoryOf)?, self.keys.one(user), value::encode(Family::HistoryOf, &base)?);
-        self.engine.write(batch)?;
-        self.viewers.changed(user);
         Ok(())
     }
 
     /// How a reader's base was last taken; `None` when it never was, or too long ago.
     pub fn base_of(&self, user: Id) -> Result<Option<Base>> {
         let bytes = self.engine.get(Family::HistoryOf, &self.keys.one(user))?;
-        bytes.map(|bytes| value::decode(Family::HistoryOf, &bytes)).transpose()
+        let own = bytes.map(|bytes| value::decode_base(Family::HistoryOf, &bytes)).transpose()?;
+        Ok(own.or(*self.whole.read()))
     }
+
+    /// Notes that the bases of all readers were taken: who has none of their own then has no rows at the center.
+    pub fn put_whole_base(&self, base: Base) -> Result<()> {
+        let mut batch = WriteBatch::default();
+        batch.put_cf(self.engine.cf(Family::Meta)?, whole_key(), value::encode(Family::Meta, &base)?);
+        self.engine.write(batch)?;
+        *self.whole.write() = Some(base);
+        Ok(())
+    }
+
+    /// The readers of whom this node has history of its own from before an arrival day, or a base that ends before it:
+    /// at most `most`, the lowest above `after`.
+    pub fn readers_to_renew(&self, own_from: Day, after: Option<Id>, most: usize) -> Result<Vec<Id>> {
+        let mut found = std::collections::BTreeSet::new();
+        for family in [Family::UserAuthorDays, Family::HistoryOf] {
+            let start = after.map_or_else(Vec::new, |after| {
+                self.keys.one(after).successor().map_or_else(Vec::new, |key| key.as_ref().to_vec())
+            });
+            if after.is_some() && start.is_empty() {
+                break;
+            }
+            self.engine.scan_all(family, &start, |key, value| {
+                let Some(([user], rest)) = self.keys.split::<1>(key) else { return Ok(true) };
+                if found.len() >= most && found.last().is_some_and(|last| user > *last) {
+                    return Ok(false);
+                }
+                let due = if family == Family::HistoryOf {
+                    value::decode_base(family, value)?.own_from < Some(own_from)
+                } else {
+                    let arrival = self.keys.split::<1>(rest).and_then(|(_, rest)| rest.first_chunk::<2>().copied());
+                    arrival.is_some_and(|arrival| Day::from_be_bytes(arrival) < own_from)
+                };
+                if due && found.insert(user) && found.len() > most {
+                    found.pop_last();
+                }
+                Ok(true)
+            })?;
+        }
+        Ok(found.into_iter().collect())
+    }
+}
+
+/// The note of [`Store::put_whole_base`].
+pub(crate) fn whole_key() -> Key {
+    key::meta("whole_base", 0)
+}
+
+/// What was noted.
+pub(crate) fn whole(engine: &Engine) -> Result<Option<Base>> {
+    let bytes = engine.get(Family::Meta, &whole_key())?;
+    bytes.map(|bytes| value::decode(Family::Meta, &bytes)).transpose()
 }
 
 #[cfg(test)]
@@ -116,9 +222,9 @@ mod tests {
         assert_eq!(store.view(ME, NOW).unwrap().viewer().base, None);
         let today = day_of(NOW);
         let rows = [(Id(10), today, views(4)), (Id(20), today, views(2)), (Id(20), today - 3, views(3))];
-        store.put_history(ME, &rows, NOW).unwrap();
+        store.put_history(ME, &rows, NOW, None).unwrap();
         assert_eq!(seen(&store, NOW), BTreeMap::from([(10, 4), (20, 6), (30, 1)]));
-        assert_eq!(store.view(ME, NOW).unwrap().viewer().base, Some(Base { as_of_ms: NOW, rows: 3 }));
+        assert_eq!(store.view(ME, NOW).unwrap().viewer().base, Some(Base { as_of_ms: NOW, rows: 3, own_from: None }));
         store.apply(&[view_of(0, 7, NOW, 10)], NOW).unwrap();
         assert_eq!(seen(&store, NOW), BTreeMap::from([(10, 5), (20, 6), (30, 1)]));
     }
@@ -129,7 +235,7 @@ mod tests {
         let store = open(dir.path());
         let today = day_of(NOW);
         let rows = [(Id(10), today - 89, views(1)), (Id(11), today - 90, views(1)), (Id(12), today + 1, views(1))];
-        store.put_history(ME, &rows, NOW).unwrap();
+        store.put_history(ME, &rows, NOW, None).unwrap();
         assert_eq!(seen(&store, NOW), BTreeMap::from([(10, 1)]));
         assert_eq!(seen(&store, NOW + DAY_MS), BTreeMap::from([(12, 1)]), "the window moves with the day");
     }
@@ -140,20 +246,73 @@ mod tests {
         let store = open(dir.path());
         let today = day_of(NOW);
         let other = Id(u128::from(u64::MAX));
-        store.put_history(other, &[(Id(9), today, views(9))], NOW).unwrap();
-        store.put_history(ME, &[(Id(10), today, views(1)), (Id(11), today, views(1))], NOW - 5).unwrap();
+        store.put_history(other, &[(Id(9), today, views(9))], NOW, None).unwrap();
+        store.put_history(ME, &[(Id(10), today, views(1)), (Id(11), today, views(1))], NOW - 5, None).unwrap();
         let rows = [(Id(11), today, views(2)), (Id(12), today, views(1))];
         for as_of_ms in [NOW, NOW + 1] {
-            store.put_history(ME, &rows, as_of_ms).unwrap();
+            store.put_history(ME, &rows, as_of_ms, None).unwrap();
             assert_eq!(seen(&store, NOW), BTreeMap::from([(11, 2), (12, 1)]));
-            assert_eq!(store.base_of(ME).unwrap(), Some(Base { as_of_ms, rows: 2 }));
+            assert_eq!(store.base_of(ME).unwrap(), Some(Base { as_of_ms, rows: 2, own_from: None }));
         }
-        store.put_history(ME, &[], NOW + 2).unwrap();
+        store.put_history(ME, &[], NOW + 2, None).unwrap();
         assert!(seen(&store, NOW).is_empty());
-        assert_eq!(store.base_of(ME).unwrap(), Some(Base { as_of_ms: NOW + 2, rows: 0 }), "that nothing was is known");
+        assert_eq!(
+            store.base_of(ME).unwrap(),
+            Some(Base { as_of_ms: NOW + 2, rows: 0, own_from: None }),
+            "that nothing was is known"
+        );
         let mut left = Vec::new();
         store.each_history(|user, author, day, sums| left.push((user, author, day, sums))).unwrap();
         assert_eq!(left, [(other, Id(9), today, views(9))]);
+    }
+
+    #[test]
+    fn whole_arrival_days_take_the_place_of_base_and_own_rows_alike() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        let today = day_of(NOW);
+        store.apply(&[view_of(0, 5, NOW - 2 * DAY_MS, 20), view_of(0, 6, NOW, 20)], NOW).unwrap();
+        assert!(store.put_history(ME, &[(Id(10), today - 9, views(4))], NOW, None).unwrap());
+        assert_eq!(store.readers_to_renew(today, None, 10).unwrap(), [ME]);
+        assert_eq!(store.readers_to_renew(today, Some(ME), 10).unwrap(), []);
+        // The center knows of one view more than this node had counted.
+        let rows = [(Id(10), today - 9, views(4)), (Id(20), today - 2, views(2))];
+        for _ in 0..2 {
+            assert!(store.renew_history(ME, &rows, NOW, today).unwrap());
+            assert_eq!(seen(&store, NOW), BTreeMap::from([(10, 4), (20, 3)]));
+        }
+        assert_eq!(store.base_of(ME).unwrap(), Some(Base { as_of_ms: NOW, rows: 2, own_from: Some(today) }));
+        assert!(!store.put_history(ME, &[], NOW, None).unwrap(), "an answer that was cut elsewhere is too late");
+        assert!(!store.renew_history(ME, &[], NOW, today - 1).unwrap(), "and so is an older one");
+        assert_eq!(seen(&store, NOW), BTreeMap::from([(10, 4), (20, 3)]));
+        assert!(store.readers_to_renew(today, None, 10).unwrap().is_empty());
+    }
+
+    #[test]
+    fn readers_come_in_order_and_none_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        let today = day_of(NOW);
+        for user in [9_u128, 3, 7, 5] {
+            store.put_history(Id(user), &[], NOW, None).unwrap();
+        }
+        assert_eq!(store.readers_to_renew(today, None, 2).unwrap(), [Id(3), Id(5)]);
+        assert_eq!(store.readers_to_renew(today, Some(Id(5)), 2).unwrap(), [Id(7), Id(9)]);
+        assert_eq!(store.readers_to_renew(today, Some(Id(9)), 2).unwrap(), []);
+    }
+
+    #[test]
+    fn who_has_no_base_of_their_own_has_that_of_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        let base = Base { as_of_ms: NOW, rows: 0, own_from: None };
+        store.put_whole_base(base).unwrap();
+        store.put_history(Id(3), &[(Id(10), day_of(NOW), views(1))], NOW + 1, None).unwrap();
+        drop(store);
+        let store = open(dir.path());
+        assert_eq!(store.base_of(ME).unwrap(), Some(base));
+        assert_eq!(store.view(ME, NOW).unwrap().viewer().base, Some(base));
+        assert_eq!(store.base_of(Id(3)).unwrap().map(|base| base.rows), Some(1));
     }
 
     #[test]
@@ -162,7 +321,7 @@ mod tests {
         let store = open(dir.path());
         store.apply(&[view_of(3, 40, NOW - DAY_MS, 20), view_of(3, 41, NOW, 20)], NOW).unwrap();
         store.apply(&[view_of(3, 42, NOW, 20)], NOW).unwrap();
-        store.put_history(ME, &[(Id(10), day_of(NOW), views(4))], NOW).unwrap();
+        store.put_history(ME, &[(Id(10), day_of(NOW), views(4))], NOW, None).unwrap();
         drop(store);
         let store = open(dir.path());
         let begin = Begin { offset: 40, time: Some(NOW - DAY_MS) };
@@ -202,7 +361,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = open(dir.path());
         let today = day_of(NOW);
-        store.put_history(ME, &[(Id(10), today, views(1)), (Id(11), today - 50, views(1))], NOW).unwrap();
+        store.put_history(ME, &[(Id(10), today, views(1)), (Id(11), today - 50, views(1))], NOW, None).unwrap();
         store.settle().unwrap();
         let days = |store: &Store| {
             let mut days = Vec::new();
@@ -240,7 +399,7 @@ mod tests {
         assert!(store.begins().is_empty());
         assert_eq!(store.positions().unwrap().len(), 1);
         assert_eq!(seen(&store, NOW), BTreeMap::from([(20, 1)]));
-        store.put_history(ME, &[(Id(10), day_of(NOW), views(4))], NOW).unwrap();
+        store.put_history(ME, &[(Id(10), day_of(NOW), views(4))], NOW, None).unwrap();
         assert_eq!(seen(&store, NOW), BTreeMap::from([(10, 4), (20, 1)]));
     }
 }

@@ -49,7 +49,7 @@ impl Store {
     pub fn each_base(&self, mut visit: impl FnMut(Id, Base)) -> Result<()> {
         self.each(Family::HistoryOf, |key, bytes| {
             if let Some(([user], _)) = self.keys.split::<1>(key) {
-                visit(user, value::decode(Family::HistoryOf, bytes)?);
+                visit(user, value::decode_base(Family::HistoryOf, bytes)?);
             }
             Ok(())
         })

@@ -64,6 +64,11 @@ pub(crate) fn families(
         .collect()
 }
 
+/// What a sorted file of a family is written with: as the family's own files are.
+pub(crate) fn sorted(family: Family, budget: &Budget, cache: &Cache) -> Options {
+    options(family, budget, cache, Retention { tombstones_ms: i64::MAX }, &Clock::default())
+}
+
 fn options(family: Family, budget: &Budget, cache: &Cache, retention: Retention, clock: &Clock) -> Options {
     let mut table = BlockBasedOptions::default();
     table.set_block_cache(cache);

@@ -11,7 +11,7 @@ use rocksdb::compaction_filter::Decision;
 use crate::counters::{self, Latest};
 use crate::key::Family;
 use crate::model::{DAY_MS, HOUR_MS, TimestampMs, day_of, hour_of};
-use crate::value::{self, Base, CommentRow, LinkRow, PostRow};
+use crate::value::{self, CommentRow, LinkRow, PostRow};
 
 /// Hourly counters are read for 7 days; one day more for clocks that differ.
 pub const POST_HOURS_KEPT: u32 = 8 * 24;
@@ -66,7 +66,7 @@ impl Retention {
                 return Some(day.saturating_add(PARTIAL_DAYS_KEPT) < day_of(now_ms));
             }
             Family::HistoryOf => {
-                let base: Base = value::decode(family, value).ok()?;
+                let base = value::decode_base(family, value).ok()?;
                 return Some(day_of(base.as_of_ms).saturating_add(PARTIAL_DAYS_KEPT) < day_of(now_ms));
             }
             Family::Viewed => {
@@ -91,6 +91,7 @@ mod tests {
     use super::*;
     use crate::key::Keys;
     use crate::model::{Id, IdKind};
+    use crate::value::Base;
 
     const NOW: TimestampMs = 1_795_376_817_860;
 
@@ -114,8 +115,9 @@ mod tests {
         let day = |back: u16| keys.history(Id(1), Id(2), day_of(NOW) - back);
         assert!(!goes(Family::History, day(97).as_ref(), &[]));
         assert!(goes(Family::History, day(98).as_ref(), &[]));
-        let base =
-            |days: i64| value::encode(Family::HistoryOf, &Base { as_of_ms: NOW - days * DAY_MS, rows: 0 }).unwrap();
+        let base = |days: i64| {
+            value::encode(Family::HistoryOf, &Base { as_of_ms: NOW - days * DAY_MS, rows: 0, own_from: None }).unwrap()
+        };
         assert!(!goes(Family::HistoryOf, &[], &base(97)));
         assert!(goes(Family::HistoryOf, &[], &base(98)));
         let seen = |ago: i64| counters::encode(&Latest(NOW - ago));

@@ -7,14 +7,18 @@ use parking_lot::{Mutex, RwLock};
 use crate::apply::Writer;
 use crate::config::Config;
 use crate::engine::Engine;
+use crate::epoch;
 use crate::error::{Result, StoreError};
 use crate::format;
+use crate::history;
 use crate::hot::Hot;
 use crate::key::Keys;
 use crate::model::{IdKind, TimestampMs, TopicPartition};
 use crate::options::Budget;
+use crate::owner::Owner;
 use crate::position::Position;
 use crate::retention::{Clock, Retention, tombstones_ms};
+use crate::value::Base;
 use crate::viewer::Viewers;
 
 /// What the store must be told beyond its own section of the configuration.
@@ -39,22 +43,40 @@ pub struct Store {
     pub(crate) history: Mutex<()>,
     /// Write-locked while a batch is applied, read-locked while the projection is filled from the store.
     pub(crate) writer: RwLock<Writer>,
+    /// How the bases of all readers together were last taken: holds of those who have none of their own.
+    pub(crate) whole: RwLock<Option<Base>>,
+    pub(crate) epoch: u32,
+    pub(crate) owner: Owner,
 }
 
 impl Store {
-    /// Opens or creates the store in `config.dir`.
+    /// Opens or creates the store in `config.dir`: its current epoch. What is left of earlier ones goes.
     ///
     /// Recovery is to a point in time: after a crash the store holds a prefix of what was applied, offsets included.
     pub fn open(config: &Config, options: OpenOptions) -> Result<Self> {
         format::check_or_create(&config.dir, options.ids)?;
+        let owner = Owner::claim(&config.dir)?;
+        let epoch = epoch::current(&config.dir)?;
+        epoch::sweep(&config.dir, epoch)?;
+        Self::open_epoch(config, options, epoch, owner)
+    }
+
+    /// Opens an epoch that was built beside this one. Both are whole stores; only one of them is current.
+    pub fn beside(&self, config: &Config, options: OpenOptions, epoch: u32) -> Result<Self> {
+        Self::open_epoch(config, options, epoch, self.owner.clone())
+    }
+
+    fn open_epoch(config: &Config, options: OpenOptions, epoch: u32, owner: Owner) -> Result<Self> {
         let budget = Budget::of(config);
         let clock = Clock::default();
         let retention = Retention { tombstones_ms: tombstones_ms(config.tombstone_days) };
-        let engine = Engine::open(&config.dir.join("db"), &budget, retention, &clock).map_err(|error| match error {
+        let path = epoch::database(&config.dir, epoch);
+        let engine = Engine::open(&path, &budget, retention, &clock).map_err(|error| match error {
             StoreError::Held { .. } => StoreError::Held { dir: config.dir.clone() },
             other => other,
         })?;
         let writer = Writer::load(&engine, config, options)?;
+        let whole = history::whole(&engine)?;
         Ok(Self {
             engine,
             keys: Keys(options.ids),
@@ -64,7 +86,26 @@ impl Store {
             viewers: Viewers::new(budget.viewer_bytes),
             history: Mutex::new(()),
             writer: RwLock::new(writer),
+            whole: RwLock::new(whole),
+            epoch,
+            owner,
         })
+    }
+
+    /// Which of the store's epochs this is.
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// Makes this epoch the one that is opened at the next start.
+    pub fn make_current(&self, config: &Config) -> Result<()> {
+        self.engine.sync_wal()?;
+        epoch::flip(&config.dir, self.epoch)
+    }
+
+    /// Removes the epochs before this one; nobody may have them open.
+    pub fn remove_earlier(&self, config: &Config) -> Result<()> {
+        epoch::sweep(&config.dir, self.epoch)
     }
 
     /// Whether there is a store to open in `config.dir`; [`Store::open`] would make one.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::error::{Result, StoreError};
 use crate::key::Family;
-use crate::model::{DeadReason, Id, TimestampMs, VersionKind};
+use crate::model::{Day, DeadReason, Id, TimestampMs, VersionKind};
 
 /// The version byte in front of every bincode value.
 const VERSION: u8 = 1;
@@ -120,6 +120,17 @@ pub struct Base {
     pub as_of_ms: TimestampMs,
     /// How many rows it had: 0 when everything known of the reader came to this node itself.
     pub rows: u32,
+    /// The first arrival day that is this node's own to know: everything before it is in the base, and of it nothing is
+    /// kept beside. `None`: the base ends where this node's own log begins ([`Begin`]).
+    pub own_from: Option<Day>,
+}
+
+/// Reads a [`Base`]; before there were days of their own in it, it had two fields.
+pub(crate) fn decode_base(family: Family, bytes: &[u8]) -> Result<Base> {
+    decode(family, bytes).or_else(|error| match decode::<(TimestampMs, u32)>(family, bytes) {
+        Ok((as_of_ms, rows)) => Ok(Base { as_of_ms, rows, own_from: None }),
+        Err(_) => Err(error),
+    })
 }
 
 /// A record that could not be used, kept whole.
@@ -182,6 +193,19 @@ mod tests {
         newer[0] = VERSION + 1;
         let error = decode::<PostRow>(Family::Posts, &newer).unwrap_err().to_string();
         assert!(error.contains("posts") && error.contains("version 2"), "{error}");
+    }
+
+    #[test]
+    fn a_base_of_an_earlier_version_is_read_as_one_that_ends_where_the_log_begins() {
+        let family = Family::HistoryOf;
+        let old = encode(family, &(1_795_376_817_860_i64, 70_000_u32)).unwrap();
+        let read = Base { as_of_ms: 1_795_376_817_860, rows: 70_000, own_from: None };
+        assert_eq!(decode_base(family, &old).unwrap(), read);
+        for own_from in [None, Some(20_779)] {
+            let base = Base { own_from, ..read };
+            assert_eq!(decode_base(family, &encode(family, &base).unwrap()).unwrap(), base);
+        }
+        assert!(decode_base(family, &old[..3]).is_err());
     }
 
     #[test]

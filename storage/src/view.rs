@@ -48,7 +48,8 @@ impl Store {
             return Ok(kept);
         }
         let ticket = self.viewers.ticket(id);
-        let facts = Facts::read(&self.engine, self.keys, id, day)?;
+        let whole = *self.whole.read();
+        let facts = Facts::read(&self.engine, self.keys, id, day, whole)?;
         loop {
             if let Some(made) = facts.finish(&self.hot.read(), id, day) {
                 let made = Arc::new(made);

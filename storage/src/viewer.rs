@@ -71,7 +71,7 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    pub(crate) fn read(engine: &Engine, keys: Keys, viewer: Id, day: Day) -> Result<Self> {
+    pub(crate) fn read(engine: &Engine, keys: Keys, viewer: Id, day: Day, whole: Option<Base>) -> Result<Self> {
         let snap = engine.snapshot();
         let mut facts = Self::default();
         let prefix = keys.one(viewer);
@@ -94,7 +94,7 @@ impl Facts {
         }
         facts.merge_history();
         let base = snap.get(Family::HistoryOf, &prefix)?;
-        facts.base = base.map(|bytes| value::decode(Family::HistoryOf, &bytes)).transpose()?;
+        facts.base = base.map(|bytes| value::decode_base(Family::HistoryOf, &bytes)).transpose()?.or(whole);
         Ok(facts)
     }
 

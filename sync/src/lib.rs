@@ -28,6 +28,7 @@ mod materialize;
 mod measure;
 mod names;
 mod producer;
+pub mod resync;
 pub mod sink;
 mod start;
 mod statistics;

@@ -34,7 +34,7 @@ fn a_page_never_lacks_posts_without_saying_so_however_little_memory_there_is() {
     let feed = compare::feed_over(&store);
     let mut whole = 0;
     for viewer in viewers(&world, 100) {
-        let request = FeedRequest { viewer, limit: usize::MAX, algo: Algo::Time, explain: false, cursor: None };
+        let request = FeedRequest { limit: usize::MAX, algo: Algo::Time, ..FeedRequest::of(viewer) };
         let page = feed.page(&request, NOW).unwrap();
         if page.degraded.contains(&"memory_short") {
             continue;
@@ -63,9 +63,7 @@ fn reading_applying_and_tidying_at_once_ends_where_applying_alone_does() {
                 let mut at = thread;
                 while !done.load(Ordering::Relaxed) {
                     at = (at * 7 + 1) % world.user_count();
-                    let viewer = world.user(at);
-                    let request = FeedRequest { viewer, limit: 20, algo: Algo::Ranked, explain: false, cursor: None };
-                    feed.page(&request, NOW).unwrap();
+                    feed.page(&FeedRequest::of(world.user(at)), NOW).unwrap();
                     if thread == 0 {
                         feed.refresh_trending(NOW);
                         store.maintain(NOW).unwrap();

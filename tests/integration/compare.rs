@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use edgefeed::feed::{Algo, Feed, FeedRequest};
-use edgefeed::ranking;
 use edgefeed::trending::TrendingPosts;
+use edgefeed::tuning::Tuning;
 use edgefeed_storage::key::Family;
 use edgefeed_storage::model::{Counters, HOUR_MS, Id, TimestampMs, hour_of};
 use edgefeed_storage::retention::POST_HOURS_KEPT;
@@ -24,7 +24,7 @@ pub(crate) fn feed_over(store: &Arc<Store>) -> Feed {
         Arc::clone(store),
         Arc::new(TrendingPosts::default()),
         Arc::new(Lag::default()),
-        ranking::Config::default(),
+        Arc::new(Tuning::default()),
     )
 }
 
@@ -122,7 +122,7 @@ pub(crate) fn feeds(
     for viewer in viewers {
         for (algo, expected) in [(Algo::Ranked, OracleAlgo::Ranked), (Algo::Time, OracleAlgo::Time)] {
             let expected = oracle.feed(viewer, now_ms, expected);
-            let request = FeedRequest { viewer, limit: usize::MAX, algo, explain: true, cursor: None };
+            let request = FeedRequest { limit: usize::MAX, algo, explain: true, ..FeedRequest::of(viewer) };
             let page = feed.page(&request, now_ms).unwrap();
             let kind = store.ids();
             let who = format!("feed {algo:?} of {}", kind.format(viewer));

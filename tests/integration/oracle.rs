@@ -427,6 +427,22 @@ impl Oracle {
         reasons.into_iter().find(|(holds, _)| *holds).map(|(_, reason)| reason)
     }
 
+    /// Why a page of trending posts never shows a post to a viewer.
+    ///
+    /// Reading: the left-out list is the feed's. A page of what trends lacks only what the viewer may not see; their own
+    /// posts and those they have viewed are as trending as any.
+    pub(crate) fn left_out_of_trending(&self, viewer: Id, post: Id, now_ms: TimestampMs) -> Option<&'static str> {
+        let Some(row) = self.posts.get(&post) else { return Some("unknown") };
+        let author = row.author;
+        let reasons = [
+            (row.deleted, "deleted"),
+            (row.created_at > now_ms, "ahead"),
+            (self.blocks.contains(&(viewer, author)) || self.blocks.contains(&(author, viewer)), "blocked"),
+            (self.hidden.contains(&(viewer, post)), "hidden"),
+        ];
+        reasons.into_iter().find(|(holds, _)| *holds).map(|(_, reason)| reason)
+    }
+
     /// Allowed posts no older than `age_ms` whose author is wanted, newest first.
     fn newest(&self, viewer: Id, now_ms: TimestampMs, age_ms: i64, wanted: impl Fn(Id) -> bool) -> Vec<Id> {
         let mut posts: Vec<(TimestampMs, Id)> = self
@@ -508,6 +524,39 @@ impl Oracle {
             sum += weight * decay.powf(hours as f64);
         }
         sum
+    }
+
+    /// Users to suggest, each with the users that are the reason, best first.
+    ///
+    /// Reading: "friends" are whom the viewer follows, without blocked ones (either way) and those whose row of `users`
+    /// was deleted; of more than 200, those of highest affinity sum, then highest id. Of whom a friend follows the 500
+    /// of lowest id count. The same two kinds are never suggested, nor whom the viewer follows. The reason lists
+    /// friends in that order, highest affinity first.
+    pub(crate) fn suggested(&self, viewer: Id, now_ms: TimestampMs) -> Vec<(Id, Vec<Id>)> {
+        let blocked = |id: Id| self.blocks.contains(&(viewer, id)) || self.blocks.contains(&(id, viewer));
+        let gone = |id: Id| self.versions.contains_key(&("users".to_owned(), vec![id])) && !self.users.contains(&id);
+        let sums = self.affinity_sums(viewer, now_ms);
+        let mut friends: Vec<(u64, Id)> = self
+            .follows
+            .range((viewer, Id(0))..=(viewer, Id(u128::MAX)))
+            .map(|(_, id)| *id)
+            .filter(|id| !blocked(*id) && !gone(*id))
+            .map(|id| (sums.get(&id).copied().unwrap_or(0), id))
+            .collect();
+        friends.sort_by(|a, b| b.cmp(a));
+        friends.truncate(200);
+        let mut reasons: BTreeMap<Id, Vec<Id>> = BTreeMap::new();
+        for (_, friend) in friends {
+            for (_, id) in self.follows.range((friend, Id(0))..=(friend, Id(u128::MAX))).take(500) {
+                reasons.entry(*id).or_default().push(friend);
+            }
+        }
+        let mut found: Vec<(Id, Vec<Id>)> = reasons
+            .into_iter()
+            .filter(|(id, _)| *id != viewer && !self.follows.contains(&(viewer, *id)) && !blocked(*id) && !gone(*id))
+            .collect();
+        found.sort_by(|a, b| b.1.len().cmp(&a.1.len()).then(b.0.cmp(&a.0)));
+        found
     }
 
     fn scored(&self, viewer: Id, id: Id, now_ms: TimestampMs, sources: Vec<&'static str>) -> OraclePost {

@@ -18,19 +18,19 @@ use serde_json::Value;
 use crate::log::{PARTITIONS, history, topic_name};
 use crate::oracle::{LogRecord, Oracle, OracleAlgo};
 
-const SECRET: &str = "a secret of at least thirty-two bytes";
+pub(crate) const SECRET: &str = "a secret of at least thirty-two bytes";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A node over a broker that holds a log.
-struct Spine {
+pub(crate) struct Spine {
     _broker: EmbeddedBroker,
     _dir: tempfile::TempDir,
-    node: Node,
+    pub(crate) node: Node,
     ids: IdKind,
 }
 
 impl Spine {
-    async fn start(ids: IdKind, log: &[LogRecord]) -> Self {
+    pub(crate) async fn start(ids: IdKind, log: &[LogRecord]) -> Self {
         let topics: Vec<String> = Topic::ALL.into_iter().map(topic_name).collect();
         let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
         let broker = EmbeddedBroker::start(&topics, PARTITIONS.cast_signed()).unwrap();
@@ -41,6 +41,8 @@ impl Spine {
         config.http.listen.set_port(0);
         config.admin.listen.set_port(0);
         config.auth.hs256_secret = SecretString::from(SECRET);
+        // A test asks faster than any reader.
+        config.limits.subject_per_s = 0;
         config.storage.dir = dir.path().join("store");
         config.kafka.brokers = brokers.clone();
         config.kafka.topics.blocks = Some("cdc.blocks".to_owned());
@@ -53,7 +55,7 @@ impl Spine {
     }
 
     async fn write(&self, brokers: &str, log: &[LogRecord]) {
-        let (brokers, log, lag) = (brokers.to_owned(), log.to_vec(), self.node.lag.clone());
+        let (brokers, log, lag) = (brokers.to_owned(), log.to_vec(), self.node.now().lag.clone());
         let written = tokio::task::spawn_blocking(move || {
             let producer = Producer::connect(&brokers).unwrap();
             let mut ends: BTreeMap<(String, u32), i64> = BTreeMap::new();
@@ -97,7 +99,7 @@ async fn pages_are_the_formula(ids: IdKind) {
     let folded_at = now_ms();
     log.iter().for_each(|record| oracle.fold(record, folded_at));
     // Trending posts are found by a job: what it finds from now on includes everything written.
-    spine.node.feed.refresh_trending(now_ms());
+    spine.node.now().feed.refresh_trending(now_ms());
     let mut full = 0;
     for number in (0..world.user_count()).rev().step_by(9) {
         let viewer = world.user(number);

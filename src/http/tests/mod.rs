@@ -1,20 +1,24 @@
 //! The promises of the HTTP edge, over real sockets.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod browser;
+mod crowd;
 mod limits;
 mod routes;
 mod shape;
+mod tls;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::edge::Edge;
 use super::limits::Config;
 use super::resource::Routes;
 use super::server::{Drained, serve};
@@ -31,10 +35,14 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) async fn start(limits: Config, routes: Routes) -> Self {
+        Self::start_behind(Edge::public(&super::Config::default(), &limits, None), routes).await
+    }
+
+    pub(super) async fn start_behind(edge: Edge, routes: Routes) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let done = tokio::spawn(serve(listener, routes, limits, async { drop(stopped.await) }));
+        let done = tokio::spawn(serve(listener, routes, edge, async { drop(stopped.await) }));
         Self { address, stop: Some(stop), done }
     }
 
@@ -47,7 +55,7 @@ impl Server {
     }
 
     pub(super) async fn connect(&self) -> Client {
-        Client { stream: TcpStream::connect(self.address).await.unwrap(), buffer: Vec::new() }
+        Client::over(TcpStream::connect(self.address).await.unwrap())
     }
 
     /// One request on a connection of its own.
@@ -63,12 +71,16 @@ impl Server {
 }
 
 /// One connection to it.
-pub(super) struct Client {
-    pub(super) stream: TcpStream,
+pub(super) struct Client<S = TcpStream> {
+    pub(super) stream: S,
     buffer: Vec<u8>,
 }
 
-impl Client {
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    pub(super) fn over(stream: S) -> Self {
+        Self { stream, buffer: Vec::new() }
+    }
+
     pub(super) async fn send(&mut self, text: &str) {
         self.stream.write_all(text.as_bytes()).await.unwrap();
     }
@@ -139,6 +151,7 @@ impl Answer {
         assert_eq!(error["request_id"].as_str(), self.header("x-request-id"));
         assert_eq!(self.header("content-type"), Some("application/json"));
         assert_eq!(self.header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(self.header("cache-control"), Some("no-store"));
         error["code"].as_str().unwrap().to_owned()
     }
 }

@@ -1,6 +1,6 @@
 //! `GET /api/v1/feed` from outside.
 
-use std::future::ready;
+use std::future::{pending, ready};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::{Answer, Server};
 use crate::auth::{self, Auth, demo_token};
 use crate::feed::page::{Algo, FeedError, FeedPage, FeedRequest, Freshness, JsonId, PagePost, ServedFrom};
 use crate::http::limits::Config;
-use crate::http::{PageFuture, Services, routes};
+use crate::http::{Door, PageFuture, Services, routes};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const ALICE: &str = "00000000-0000-0000-0000-0000000000a1";
@@ -39,8 +39,14 @@ impl Edge {
             Box::pin(ready(page))
         };
         let config = auth::Config { hs256_secret: SecretString::from(SECRET), ..auth::Config::default() };
-        let services =
-            Services { auth: Arc::new(Auth::new(&config, IdKind::Uuid)), ids: IdKind::Uuid, page: Arc::new(page) };
+        let door = Arc::new(Door::new(Auth::new(&config, IdKind::Uuid).unwrap(), &Config::default()));
+        let services = Services {
+            door,
+            ids: IdKind::Uuid,
+            page: Arc::new(page),
+            trending: Arc::new(|_, _| Box::pin(pending())),
+            suggested: Arc::new(|_, _| Box::pin(pending())),
+        };
         Self { server: Server::start(Config::default(), routes(&services)).await, asked }
     }
 

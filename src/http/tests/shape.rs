@@ -45,17 +45,18 @@ async fn what_is_not_http_gets_the_one_error_shape_and_an_end() {
     let server = start().await;
     let many = format!("GET /thing HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(65));
     let large = format!("GET /thing HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(20_000));
-    for request in [
-        "NOT HTTP AT ALL\r\n\r\n",
-        "GET /thing HTTP/1.1\r\nno colon\r\n\r\n",
-        "GET /thing HTTP/9.9\r\n\r\n",
-        &many,
-        &large,
+    let (unreadable, too_large) = ((400, "bad_request"), (431, "head_too_large"));
+    for (request, expected) in [
+        ("NOT HTTP AT ALL\r\n\r\n", unreadable),
+        ("GET /thing HTTP/1.1\r\nno colon\r\n\r\n", unreadable),
+        ("GET /thing HTTP/9.9\r\n\r\n", unreadable),
+        (&many, too_large),
+        (&large, too_large),
     ] {
         let mut client = server.connect().await;
         client.send(request).await;
         let answer = client.answer().await.expect("an answer");
-        assert_eq!((answer.status, answer.error_code().as_str()), (400, "bad_request"), "{:.60}", request);
+        assert_eq!((answer.status, answer.error_code().as_str()), expected, "{:.60}", request);
         assert!(client.is_closed().await);
     }
 }
@@ -83,10 +84,10 @@ async fn pipelined_requests_are_answered_in_order() {
 }
 
 #[tokio::test]
-async fn a_target_above_the_limit_is_400() {
+async fn a_target_above_the_limit_is_414() {
     let server = start().await;
     let answer = server.get(&format!("/thing?{}", "a".repeat(4_100))).await;
-    assert_eq!((answer.status, answer.error_code().as_str()), (400, "bad_request"));
+    assert_eq!((answer.status, answer.error_code().as_str()), (414, "target_too_long"));
     assert_eq!(server.get(&format!("/thing?{}", "a".repeat(4_000))).await.status, 200);
 }
 

@@ -19,8 +19,9 @@ pub(crate) use load::{LoadedPost, load_author, load_post};
 pub(crate) const POST_AGE_KEPT_MS: i64 = 14 * DAY_MS + HOUR_MS;
 /// The newest posts of one author that are kept.
 pub(crate) const AUTHOR_POSTS_MAX: usize = 2_000;
-/// A post with an event in this many hours stays in memory, whoever wrote it: trending looks at all of them.
-pub(crate) const ACTIVE_HOURS: u32 = 24;
+/// A post with an event in this many hours stays in memory, whoever wrote it: trending looks at all of them, for seven
+/// days at the longest.
+pub(crate) const ACTIVE_HOURS: u32 = 7 * 24;
 
 /// An author's number in the projection. Valid within one generation of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -54,6 +54,34 @@ impl Cut {
             offsets: begins.values().map(|begin| u64::try_from(begin.offset).unwrap_or(0)).collect(),
         })
     }
+
+    /// The cut before a whole arrival day: nothing of that day or later lies below it.
+    pub fn before(own_from: Day) -> Self {
+        let nowhere = (vec![u32::MAX], vec![0]);
+        Self { own_from, below_until: own_from.saturating_sub(1), partitions: nowhere.0, offsets: nowhere.1 }
+    }
+
+    pub(super) fn own_from(&self) -> Day {
+        self.own_from
+    }
+
+    pub(super) fn below_until(&self) -> Day {
+        self.below_until
+    }
+
+    pub(super) fn partitions(&self) -> &[u32] {
+        &self.partitions
+    }
+
+    pub(super) fn offsets(&self) -> &[u64] {
+        &self.offsets
+    }
+
+    /// The first offset that is not below the cut, of a partition written as an id.
+    pub(super) fn offset_of(&self, partition: Id) -> u64 {
+        let place = self.partitions.iter().position(|known| u128::from(*known) == partition.0);
+        place.and_then(|place| self.offsets.get(place)).copied().unwrap_or(0)
+    }
 }
 
 /// Whose history is asked for, and where it is cut.

@@ -20,6 +20,7 @@ mod settings;
 mod shape;
 mod tables;
 mod truncate;
+mod walk;
 
 pub use client::Center;
 pub use codes::{AUTH, PREFLIGHT, SCHEMA, known_codes};
@@ -31,3 +32,5 @@ pub use latest::Latest;
 pub use migrate::{Migrated, State, Step};
 pub use preflight::Complaint;
 pub use tables::Table;
+pub(crate) use walk::Fields;
+pub use walk::{Bounds, Rows, Shard, Shards, Walk};

@@ -50,6 +50,7 @@ use write::Writer;
 
 pub use commit::{Commit, Mark};
 pub use config::Config;
+pub(crate) use offline::Group;
 pub use offline::{resume_offline, status_offline};
 pub use plan::Plan;
 pub use status::{From, PartitionStatus, Resume, ResumeError, Resumed, SinkStatus, Stalled};

@@ -82,14 +82,15 @@ pub fn resume_offline(
 }
 
 /// The group, seen by a client that never joins it.
-struct Group {
-    client: Client,
-    names: Names,
-    timeout: Duration,
+pub(crate) struct Group {
+    pub(crate) client: Client,
+    pub(crate) names: Names,
+    pub(crate) timeout: Duration,
 }
 
 impl Group {
-    fn connect(kafka: &Config, sink: &super::Config) -> Result<Self> {
+    /// A client of its own; no broker is asked yet.
+    pub(crate) fn connect(kafka: &Config, sink: &super::Config) -> Result<Self> {
         Ok(Self {
             client: client::outsider(kafka, &sink.group)?,
             names: Names::new(kafka.topics.followed()),
@@ -102,7 +103,7 @@ impl Group {
     }
 
     /// Every partition of the followed topics that are there.
-    fn partitions(&self) -> Result<Vec<TopicPartition>> {
+    pub(crate) fn partitions(&self) -> Result<Vec<TopicPartition>> {
         let mut all = Vec::new();
         for (topic, name) in self.names.all() {
             let metadata = self.client.fetch_metadata(Some(name), self.timeout);
@@ -114,7 +115,8 @@ impl Group {
         Ok(all)
     }
 
-    fn committed(&self, partitions: &[TopicPartition]) -> Result<BTreeMap<TopicPartition, Commit>> {
+    /// What the group has committed, where it has.
+    pub(crate) fn committed(&self, partitions: &[TopicPartition]) -> Result<BTreeMap<TopicPartition, Commit>> {
         let list = self.names.list(partitions.iter().map(|at| (*at, Offset::Invalid)))?;
         let answer = self.patiently(|| self.client.committed_offsets(list.clone(), self.timeout));
         let answer = answer.map_err(Error::kafka("asking for the group's commits"))?;
@@ -132,7 +134,7 @@ impl Group {
     }
 
     /// The extents of the partitions' logs; those without a leader are left out.
-    fn logs(&self, partitions: &[TopicPartition]) -> Result<BTreeMap<TopicPartition, Extent>> {
+    pub(crate) fn logs(&self, partitions: &[TopicPartition]) -> Result<BTreeMap<TopicPartition, Extent>> {
         let asked = |which| -> Result<Vec<_>> {
             let list = self.names.list(partitions.iter().map(|at| (*at, which)))?;
             let answer = self.client.offsets_for_times(list, self.timeout);

@@ -15,6 +15,7 @@ mod fold;
 mod goodbye;
 mod hand_made;
 mod kafka;
+mod load;
 mod log;
 mod node;
 mod outage;

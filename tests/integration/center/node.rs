@@ -69,7 +69,7 @@ impl Settings {
 pub(crate) struct Node {
     pub(crate) settings: Settings,
     dir: tempfile::TempDir,
-    http: u16,
+    pub(crate) http: u16,
     admin: u16,
     child: Option<Child>,
     client: reqwest::Client,
@@ -87,9 +87,13 @@ impl Node {
         self.dir.path().join("edgefeed.toml")
     }
 
+    /// Where it keeps its state.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.dir.path().join("store")
+    }
+
     fn command(&self) -> Command {
-        let store = self.dir.path().join("store");
-        let text = self.settings.toml(&store.display().to_string(), self.http, self.admin);
+        let text = self.settings.toml(&self.store().display().to_string(), self.http, self.admin);
         std::fs::write(self.config(), text).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_edgefeed"));
         // Nothing but the file decides.

@@ -68,7 +68,7 @@ impl Both {
         self.producer.flush(PATIENCE).unwrap();
         let brokers = self.broker.address().unwrap();
         let edge = Edge::start(IdKind::U64, &brokers, &self.application.reader, change).await;
-        let lag = edge.node.lag.clone();
+        let lag = edge.node.now().lag.clone();
         assert!(tokio::task::spawn_blocking(move || lag.wait_caught_up(PATIENCE)).await.unwrap());
         let warm = until(PATIENCE, async || (edge.told("/readyz").await["ready"] == true).then_some(()));
         assert!(warm.await.is_some(), "{:#}", edge.told("/readyz").await);

@@ -75,7 +75,8 @@ async fn more_readers_than_connections_open_no_breaker() {
     let reader = application.id();
     // The one connection is open before the crowd comes.
     assert_eq!(edge.page(reader, "").await.status, 200);
-    let fallback = edge.node.answers.fallback.as_ref().unwrap();
+    let answers = edge.node.now().answers.clone();
+    let fallback = answers.fallback.as_ref().unwrap();
     let below = Keyset::exact(now_ms() * 1_000, Id(0));
     let answers = futures_util::future::join_all((0..5_000).map(|_| fallback.newest(reader, below, 21))).await;
     let turned_away = answers.iter().filter(|answer| matches!(answer, Err(FallbackError::Busy))).count();

@@ -1,12 +1,17 @@
 //! Who is believed, and above all who is not.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod jwks;
+mod keys;
+mod signer;
+
 use std::time::Duration;
 
 use ::http::{HeaderMap, HeaderValue};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use edgefeed_storage::model::{Id, IdKind};
+use futures_util::FutureExt;
 use hmac::{Hmac, KeyInit, Mac};
 use jsonwebtoken::get_current_timestamp;
 use secrecy::SecretString;
@@ -14,6 +19,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use super::{Auth, Caller, Config, Denied, Mode, Scopes, demo_token};
+use crate::clock::now_ms;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const OTHER: &str = "another secret of 32 bytes or so!!";
@@ -23,10 +29,23 @@ fn config() -> Config {
     Config { hs256_secret: SecretString::from(SECRET), ..Config::default() }
 }
 
-fn ask_as(config: &Config, token: &str) -> Result<Caller, Denied> {
+fn auth(config: &Config) -> Auth {
+    Auth::new(config, IdKind::U64).unwrap()
+}
+
+fn bearing(token: &str) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert("authorization", HeaderValue::from_str(&format!("Bearer {token}")).unwrap());
-    Auth::new(config, IdKind::U64).authenticate(&headers)
+    headers
+}
+
+/// Asks a gate that has its keys at hand: it never waits.
+fn ask_at(auth: &Auth, token: &str, now_ms: i64) -> Result<Caller, Denied> {
+    auth.authenticate(&bearing(token), now_ms).now_or_never().expect("nothing to wait for")
+}
+
+fn ask_as(config: &Config, token: &str) -> Result<Caller, Denied> {
+    ask_at(&auth(config), token, now_ms())
 }
 
 fn ask(token: &str) -> Result<Caller, Denied> {
@@ -70,7 +89,7 @@ fn another_algorithm_is_refused_whatever_it_is_signed_with() {
         [r#"{"alg":"none"}"#, r#"{"alg":"None"}"#, r#"{"alg":"HS384"}"#, r#"{"alg":"RS256"}"#, r#"{"alg":"ES256"}"#]
     {
         let denied = ask(&token_of(header, &claims, SECRET)).unwrap_err();
-        assert!(matches!(denied, Denied::Algorithm | Denied::Malformed), "{header}: {denied:?}");
+        assert_eq!(denied, Denied::Algorithm, "{header}");
     }
     let (header, claims) = (URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#), URL_SAFE_NO_PAD.encode(&claims));
     assert!(ask(&format!("{header}.{claims}.")).is_err());
@@ -129,15 +148,19 @@ fn exp_and_sub_are_required_and_have_their_types() {
         json!({ "sub": [USER], "exp": later() }),
         json!([]),
     ] {
-        let denied = ask(&signed(&claims)).unwrap_err();
-        assert!(matches!(denied, Denied::Claims | Denied::Malformed), "{claims}: {denied:?}");
+        let expected = if claims.is_array() { Denied::Malformed } else { Denied::Claims };
+        assert_eq!(ask(&signed(&claims)), Err(expected), "{claims}");
     }
 }
 
 #[test]
 fn a_claim_given_twice_is_refused() {
-    let claims = format!(r#"{{"sub":"7","sub":"8","exp":{}}}"#, later());
-    assert!(ask(&token_of(HS256, &claims, SECRET)).is_err());
+    for twice in [r#""sub":"8""#, r#""exp":9999999999"#, r#""s\u0075b":"8""#, r#""role":"a","role":"b""#] {
+        let claims = format!(r#"{{"sub":"7","exp":{},{twice}}}"#, later());
+        assert_eq!(ask(&token_of(HS256, &claims, SECRET)), Err(Denied::Malformed), "{claims}");
+    }
+    let header = r#"{"alg":"HS256","alg":"HS256"}"#;
+    assert_eq!(ask(&token_of(header, &plain().to_string(), SECRET)), Err(Denied::Malformed));
 }
 
 #[test]
@@ -174,14 +197,14 @@ fn what_is_no_token_is_refused() {
 
 #[test]
 fn credentials_stand_once_and_are_of_the_bearer_scheme() {
-    let auth = Auth::new(&config(), IdKind::U64);
+    let auth = auth(&config());
     let token = signed(&plain());
     let with = |values: &[&str]| {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append("authorization", HeaderValue::from_str(value).unwrap());
         }
-        auth.authenticate(&headers).err()
+        auth.authenticate(&headers, now_ms()).now_or_never().unwrap().err()
     };
     let (good, lower) = (format!("Bearer {token}"), format!("bearer {token}"));
     assert_eq!(with(&[]), Some(Denied::Missing));
@@ -202,21 +225,36 @@ fn scopes_are_read_as_issuers_write_them() {
     assert_eq!(scopes("scp", json!(["openid", "events:any", "feed:any"])), both);
     assert_eq!(scopes("scope", json!("feed:anyone xfeed:any FEED:ANY")), Ok(Scopes::default()));
     assert_eq!(scopes("roles", json!("feed:any")), Ok(Scopes::default()));
-    assert_eq!(scopes("scope", json!({ "feed:any": true })), Err(Denied::Malformed));
+    assert_eq!(scopes("scp", json!(["feed:any events:any"])), Ok(Scopes::default()), "an item is one name");
+    for wrong in [json!({ "feed:any": true }), json!(7), json!([7]), json!(null)] {
+        assert_eq!(scopes("scope", wrong), Err(Denied::Claims));
+    }
 }
 
 #[test]
 fn without_authentication_the_header_names_the_user_and_no_scope() {
-    let auth = Auth::new(&Config { mode: Mode::None, ..Config::default() }, IdKind::U64);
+    let auth = auth(&Config { mode: Mode::None, ..Config::default() });
     let with = |values: &[&'static str]| {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append("x-user-id", HeaderValue::from_static(value));
         }
-        auth.authenticate(&headers)
+        auth.authenticate(&headers, now_ms()).now_or_never().unwrap()
     };
     assert_eq!(with(&["7"]), Ok(Caller { user: Id(7), scopes: Scopes::default() }));
     assert_eq!(with(&[]), Err(Denied::Missing));
     assert_eq!(with(&["7", "8"]), Err(Denied::Missing));
     assert_eq!(with(&["seven"]), Err(Denied::Subject));
+}
+
+#[test]
+fn a_clock_that_is_set_takes_effect_at_once() {
+    let auth = auth(&config());
+    let exp = later();
+    let token = signed(&json!({ "sub": USER, "exp": exp, "nbf": exp - 1_200 }));
+    let at = |second: u64| ask_at(&auth, &token, i64::try_from(second * 1_000).unwrap()).err();
+    assert_eq!(at(exp - 600), None);
+    assert_eq!(at(exp + 31), Some(Denied::Expired), "set forward");
+    assert_eq!(at(exp - 1_231), Some(Denied::NotYet), "set back before the token's time");
+    assert_eq!(at(exp - 1_100), None, "and right again");
 }

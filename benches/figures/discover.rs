@@ -1,0 +1,57 @@
+//! On world M: what finding the trending posts costs, and suggesting users, for any reader and for those who follow most.
+
+use std::time::{Duration, Instant};
+
+use edgefeed::ranking::trending::Window;
+use edgefeed::suggest;
+use edgefeed::trending::TrendingPosts;
+use edgefeed::world::{World, WorldConfig};
+use edgefeed_storage::Store;
+use edgefeed_storage::model::{Id, IdKind};
+
+use crate::table::times;
+use crate::world_m::{self, directory};
+
+const PASSES: usize = 20;
+const READERS: u64 = 1_000;
+
+pub(crate) fn run() {
+    let world = World::new(WorldConfig::world_m(1, IdKind::Uuid));
+    let now_ms = world.config().now_ms;
+    if !directory().join("built").exists() {
+        world_m::build(&world, &directory());
+    }
+    let store = world_m::open(&directory());
+    store.warm(now_ms).unwrap();
+    println!("\nworld M, beside the feed");
+    let posts = TrendingPosts::default();
+    let pass = |_| {
+        let started = Instant::now();
+        posts.refresh(&store, now_ms);
+        started.elapsed()
+    };
+    times("  trending posts of three windows, one pass", (0..PASSES).map(pass).collect());
+    for window in Window::ALL {
+        println!("    {} found: {}", window.name(), posts.listed(&store, window, now_ms).0.len());
+    }
+    let any: Vec<Id> = (0..READERS).map(|n| world.user((n * 7_919 % 50_000) as u32)).collect();
+    times("  users to suggest to any reader", any.iter().map(|reader| suggest(&store, *reader, now_ms)).collect());
+    let mut most: Vec<(usize, Id)> =
+        (0..50_000).map(|n| world.user(n)).map(|user| (follows(&store, user), user)).collect();
+    most.sort_unstable_by(|left, right| right.cmp(left));
+    most.truncate(200);
+    println!("    the 200 who follow most follow {} to {}", most[199].0, most[0].0);
+    times("  users to suggest to them", most.iter().map(|(_, reader)| suggest(&store, *reader, now_ms)).collect());
+}
+
+fn follows(store: &Store, user: Id) -> usize {
+    let mut count = 0;
+    store.followed_by(user, usize::MAX, |_| count += 1).unwrap();
+    count
+}
+
+fn suggest(store: &Store, reader: Id, now_ms: i64) -> Duration {
+    let started = Instant::now();
+    std::hint::black_box(suggest::find(store, reader, now_ms).unwrap());
+    started.elapsed()
+}

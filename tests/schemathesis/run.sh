@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# run.sh URL TOKEN CASES [SEED]: asks a running node what its OpenAPI document allows and forbids, CASES times at the
+# least. Fails at the first answer that is a 5xx or is not what the document says. The last line is how many it were.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+url=$1 token=$2 cases=$3 seed=${4:-1}
+program=$("$here/install.sh")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+
+# The document has so many different requests, so that a run may end before its limit: then another seed.
+asked=0
+while [ "$asked" -lt "$cases" ]; do
+  more=$((cases - asked))
+  "$program" --no-color --config-file "$here/schemathesis.toml" run "$url/openapi.json" \
+    --header "Authorization: Bearer $token" --seed "$seed" --max-examples $((more < 500 ? more : 500)) \
+    --report json --report-json-path run.json
+  asked=$((asked + $(python3 -c 'import json; print(json.load(open("run.json"))["test_cases"]["generated"])')))
+  seed=$((seed + 1))
+done
+echo "$asked"

@@ -111,7 +111,12 @@ fn body_change(
 
 /// A record of ExtractNewRecordState: the columns of the row are the record. In a delete every column but the key
 /// may be a made-up zero.
-fn flattened(body: &Body<'_>, text: &str, schema: Option<&RawValue>, context: Context<'_, '_>) -> Result<Change, Refusal> {
+fn flattened(
+    body: &Body<'_>,
+    text: &str,
+    schema: Option<&RawValue>,
+    context: Context<'_, '_>,
+) -> Result<Change, Refusal> {
     let columns = Columns::parse(text)?;
     let marked = body.flat_op.is_some() || body.flat_deleted.is_some();
     if !marked && body.ts_ms.is_some() && !columns.names_key(context.topic, context.settings.ids) {

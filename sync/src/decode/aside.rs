@@ -1,7 +1,6 @@
 //! What a record says that only the center keeps: the nodes rank without it. Read leniently, since no node refuses a
 //! record for it: what cannot be read is left out.
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 
 use edgefeed_storage::model::{Id, TimestampMs};
@@ -11,13 +10,13 @@ use super::scalar::Scalar;
 /// The longest text kept, in bytes.
 const TEXT_MAX_BYTES: usize = 128;
 
-/// The rest of a record, its texts where they stand in it.
+/// The rest of a record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Aside<'a> {
+pub struct Aside {
     /// `device` of an event.
-    pub device: Cow<'a, str>,
+    pub device: String,
     /// `app_ver` of an event.
-    pub app_ver: Cow<'a, str>,
+    pub app_ver: String,
     /// `user_id` of a comment.
     pub user: Option<Id>,
     /// `created_at` of a row.
@@ -27,26 +26,18 @@ pub struct Aside<'a> {
 }
 
 /// Where to put it, for those who want it.
-pub(super) type Tray<'t, 'a> = Option<&'t RefCell<Aside<'a>>>;
+pub(super) type Tray<'a> = Option<&'a RefCell<Aside>>;
 
-impl<'a> Aside<'a> {
+impl Aside {
     /// Takes the texts of an event.
-    pub(super) fn of_event(&mut self, device: Option<Scalar<'a>>, app_ver: Option<Scalar<'a>>) {
-        let kept = |value: Option<Scalar<'a>>| match value {
-            Some(Scalar::Text(Cow::Borrowed(text))) => Cow::Borrowed(cut(text)),
-            Some(Scalar::Text(Cow::Owned(text))) => Cow::Owned(cut(&text).to_owned()),
-            Some(Scalar::Uint(number)) => Cow::Owned(number.to_string()),
-            _ => Cow::default(),
+    pub(super) fn of_event(&mut self, device: Option<Scalar<'_>>, app_ver: Option<Scalar<'_>>) {
+        let kept = |value: Option<Scalar<'_>>| match value {
+            Some(Scalar::Text(text)) => cut(&text).to_owned(),
+            Some(Scalar::Uint(number)) => number.to_string(),
+            _ => String::new(),
         };
         self.device = kept(device);
         self.app_ver = kept(app_ver);
-    }
-
-    /// The same for longer than the record's bytes are there.
-    pub(crate) fn into_owned(self) -> Aside<'static> {
-        let Self { device, app_ver, user, created_at, deleted_at } = self;
-        let (device, app_ver) = (Cow::Owned(device.into_owned()), Cow::Owned(app_ver.into_owned()));
-        Aside { device, app_ver, user, created_at, deleted_at }
     }
 }
 

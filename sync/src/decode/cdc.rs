@@ -37,12 +37,12 @@ struct Found<'a> {
 
 /// What decoding one record needs to know beside its body.
 #[derive(Clone, Copy)]
-struct Context<'a, 'r> {
+struct Context<'a> {
     topic: Topic,
     stamp: Stamp,
     key: Option<&'a [u8]>,
     settings: &'a Decode,
-    tray: Tray<'a, 'r>,
+    tray: Tray<'a>,
 }
 
 /// Reads one change record; `text` is a JSON object.
@@ -52,7 +52,7 @@ pub(super) fn change(
     key: Option<&[u8]>,
     text: &str,
     settings: &Decode,
-    tray: Tray<'_, '_>,
+    tray: Tray<'_>,
 ) -> Result<Change, Refusal> {
     let context = Context { topic, stamp, key, settings, tray };
     let root = Body::parse(text)?;
@@ -67,7 +67,7 @@ pub(super) fn change(
 
 /// Whether the record is the JSON converter's `{"schema": …, "payload": …}`. A table may have a column `payload`
 /// of its own, so without `schema` the record must show neither an operation nor a key.
-fn is_wrapped(root: &Body<'_>, text: &str, context: Context<'_, '_>) -> Result<bool, Refusal> {
+fn is_wrapped(root: &Body<'_>, text: &str, context: Context<'_>) -> Result<bool, Refusal> {
     if root.payload.is_none() || root.is_envelope() {
         return Ok(root.payload.is_some() && root.schema.is_some());
     }
@@ -79,7 +79,7 @@ fn body_change(
     body: &Body<'_>,
     text: &str,
     schema: Option<&RawValue>,
-    context: Context<'_, '_>,
+    context: Context<'_>,
 ) -> Result<Change, Refusal> {
     if body.is_transaction() {
         return Ok(Change::Nothing);
@@ -111,12 +111,7 @@ fn body_change(
 
 /// A record of ExtractNewRecordState: the columns of the row are the record. In a delete every column but the key
 /// may be a made-up zero.
-fn flattened(
-    body: &Body<'_>,
-    text: &str,
-    schema: Option<&RawValue>,
-    context: Context<'_, '_>,
-) -> Result<Change, Refusal> {
+fn flattened(body: &Body<'_>, text: &str, schema: Option<&RawValue>, context: Context<'_>) -> Result<Change, Refusal> {
     let columns = Columns::parse(text)?;
     let marked = body.flat_op.is_some() || body.flat_deleted.is_some();
     if !marked && body.ts_ms.is_some() && !columns.names_key(context.topic, context.settings.ids) {
@@ -152,7 +147,7 @@ fn flattened_op(body: &Body<'_>) -> Result<Op, Refusal> {
     }
 }
 
-fn finish(found: &Found<'_>, context: Context<'_, '_>) -> Result<Change, Refusal> {
+fn finish(found: &Found<'_>, context: Context<'_>) -> Result<Change, Refusal> {
     if found.op == Op::Message {
         return Ok(Change::Nothing);
     }
@@ -175,7 +170,7 @@ fn check_table(table: Option<&Scalar<'_>>, topic: Topic) -> Result<(), Refusal> 
     }
 }
 
-fn upsert(found: &Found<'_>, context: Context<'_, '_>) -> Result<RowChange, Refusal> {
+fn upsert(found: &Found<'_>, context: Context<'_>) -> Result<RowChange, Refusal> {
     let Some(text) = found.row else {
         return missing("after");
     };
@@ -195,7 +190,7 @@ fn upsert(found: &Found<'_>, context: Context<'_, '_>) -> Result<RowChange, Refu
 }
 
 /// The key of a deleted row, from the first place that has it whole. When none has, the first complaint counts.
-fn deleted_key(found: &Found<'_>, context: Context<'_, '_>) -> Result<RowKey, Refusal> {
+fn deleted_key(found: &Found<'_>, context: Context<'_>) -> Result<RowKey, Refusal> {
     let ids = context.settings.ids;
     let named = || found.key_first.then(|| message_key(context, false)).flatten();
     let body = |text: Option<&str>| text.map(|text| Columns::parse(text)?.key(context.topic, ids));
@@ -214,7 +209,7 @@ fn deleted_key(found: &Found<'_>, context: Context<'_, '_>) -> Result<RowKey, Re
 
 /// The row key in the message key: an object, the JSON converter's `{"schema", "payload"}`, or (when `scalars`) a
 /// single value, which names no column and is believed last.
-fn message_key(context: Context<'_, '_>, scalars: bool) -> Option<Result<RowKey, Refusal>> {
+fn message_key(context: Context<'_>, scalars: bool) -> Option<Result<RowKey, Refusal>> {
     let text = std::str::from_utf8(context.key?).ok()?.trim_ascii();
     let raw: Option<&RawValue> = serde_json::from_str(text).ok();
     let wrapped = raw.filter(|raw| raw.get().starts_with('{')).and_then(|_| Body::parse(text).ok()?.payload);
@@ -232,7 +227,7 @@ fn message_key(context: Context<'_, '_>, scalars: bool) -> Option<Result<RowKey,
 
 /// The version of the row and its commit time. A commit time ahead of every clock is cut back where the log
 /// position decides, and refused where it would itself be the version: it would freeze the row.
-fn version(found: &Found<'_>, context: Context<'_, '_>) -> Result<(Version, TimestampMs), Refusal> {
+fn version(found: &Found<'_>, context: Context<'_>) -> Result<(Version, TimestampMs), Refusal> {
     let Context { stamp, settings, .. } = context;
     let mut time = stamp.time_ms;
     for value in found.times.into_iter().flatten() {

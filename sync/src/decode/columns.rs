@@ -85,7 +85,7 @@ impl<'a> Columns<'a> {
     }
 
     /// What of these columns only the center keeps.
-    pub(super) fn aside(&self, ids: IdKind, unit: impl Fn(&str) -> Option<Unit>, aside: &mut Aside<'_>) {
+    pub(super) fn aside(&self, ids: IdKind, unit: impl Fn(&str) -> Option<Unit>, aside: &mut Aside) {
         let time = |value: &Option<Scalar<'_>>, column: &str| {
             let value = value.as_ref().filter(|value| !is_unavailable(value))?;
             let unit = if value.text().is_some() { None } else { unit(column) };

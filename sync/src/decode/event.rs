@@ -39,13 +39,8 @@ struct Fields<'a> {
 }
 
 /// Reads one event; `text` is a JSON object.
-pub(super) fn event<'a>(
-    text: &'a str,
-    ids: IdKind,
-    record_time: TimestampMs,
-    tray: Tray<'_, 'a>,
-) -> Result<Event, Refusal> {
-    let fields: Fields<'a> = serde_json::from_str(text).map_err(|error| malformed(&error))?;
+pub(super) fn event(text: &str, ids: IdKind, record_time: TimestampMs, tray: Tray<'_>) -> Result<Event, Refusal> {
+    let fields: Fields<'_> = serde_json::from_str(text).map_err(|error| malformed(&error))?;
     let user = required_id(fields.user_id.as_ref(), ids, "user_id")?;
     let post = required_id(fields.post_id.as_ref(), ids, "post_id")?;
     let author = fields.author_id.as_ref().map(|author| author.id(ids, "author_id")).transpose()?;

@@ -76,15 +76,15 @@ pub fn decode(
 }
 
 /// Reads one record as [`decode`] does, and beside it what only the center keeps.
-pub fn decode_whole<'a>(
+pub fn decode_whole(
     topic: Topic,
     offset: i64,
     time_ms: TimestampMs,
     key: Option<&[u8]>,
-    value: Option<&'a [u8]>,
+    value: Option<&[u8]>,
     settings: &Decode,
     now_ms: TimestampMs,
-) -> (Outcome, Aside<'a>) {
+) -> (Outcome, Aside) {
     let stamp = Stamp { offset, time_ms, now_ms };
     let tray = RefCell::new(Aside::default());
     let change = change_of(topic, stamp, key, value, settings, Some(&tray));
@@ -118,13 +118,13 @@ pub fn record(
     Record { at, offset, time, outcome, raw }
 }
 
-fn change_of<'a>(
+fn change_of(
     topic: Topic,
     stamp: Stamp,
     key: Option<&[u8]>,
-    value: Option<&'a [u8]>,
+    value: Option<&[u8]>,
     settings: &Decode,
-    tray: Tray<'_, 'a>,
+    tray: Tray<'_>,
 ) -> Result<Change, Refusal> {
     let Some(value) = value.filter(|value| !value.is_empty()) else {
         return Ok(Change::Nothing);

@@ -189,9 +189,7 @@ fn settings(kafka: &Config, sink: &super::Config) -> rdkafka::ClientConfig {
         .set("fetch.wait.max.ms", "100")
         .set("fetch.error.backoff.ms", "200")
         .set("fetch.queue.backoff.ms", "10")
-        .set("statistics.interval.ms", STATISTICS_MS)
-        // Else each record costs the library a lock and an entry in a histogram that nobody asks for.
-        .set("enable.metrics.push", "false");
+        .set("statistics.interval.ms", STATISTICS_MS);
     settings
 }
 

@@ -36,7 +36,7 @@ enum Kind {
     /// Nothing for the center: a tombstone, a heartbeat.
     Nothing,
     /// A row whose record left something out: to be made once the store has passed it.
-    Open(Box<(Cdc, Aside<'static>, Raw)>),
+    Open(Box<(Cdc, Aside, Raw)>),
     /// A record that cannot be used.
     Dead(Box<Bad>),
     /// Every row of the table up to this version is gone.
@@ -131,7 +131,7 @@ impl Gathered {
         &mut self,
         source: &Source,
         (offset, time): (i64, TimestampMs),
-        (outcome, aside): (Outcome, Aside<'_>),
+        (outcome, aside): (Outcome, Aside),
         raw: impl FnOnce() -> Raw,
     ) -> bool {
         let before = self.rows.len();
@@ -147,7 +147,7 @@ impl Gathered {
                 _ if cdc.leaves_out() => {
                     let raw = raw();
                     spare = raw.weight();
-                    Kind::Open(Box::new((cdc, aside.into_owned(), raw)))
+                    Kind::Open(Box::new((cdc, aside, raw)))
                 }
                 _ => match values(&cdc, &aside, &Held::default()) {
                     Some(row) => {
@@ -170,7 +170,7 @@ impl Gathered {
         bad
     }
 
-    fn event(&mut self, source: &Source, (offset, time): (i64, TimestampMs), event: &Event, aside: &Aside<'_>) {
+    fn event(&mut self, source: &Source, (offset, time): (i64, TimestampMs), event: &Event, aside: &Aside) {
         let row = EventRow { event, device: &aside.device, app_ver: &aside.app_ver };
         row::event(&mut self.rows, source.ids, &row, &source.origin(offset, time));
         row::seal(&mut self.rows, 0, 0);
@@ -203,12 +203,10 @@ impl Gathered {
         let oldest = self.oldest().unwrap_or_default();
         let count = self.entries.partition_point(|entry| entry.offset <= range.last);
         let taken: usize = self.entries.iter().take(count).map(|entry| entry.bytes).sum();
-        // The rows become the body where they lie; what is made only now comes behind them. Those of the next range move
-        // to where there is room for as many again.
-        let mut rest = Vec::with_capacity(self.rows.len());
-        rest.extend_from_slice(&self.rows[taken..]);
-        self.rows.truncate(taken);
+        let rest = self.rows.split_off(taken);
+        // The rows become the body where they lie; what is made only now comes behind them.
         let mut rows = Body::new(range, std::mem::replace(&mut self.rows, rest));
+        self.rows.reserve(taken);
         let (mut late, mut letters, mut truncate) = (Gathered::default(), Vec::new(), None);
         for entry in self.entries.drain(..count) {
             self.weight = self.weight.saturating_sub(entry.bytes + ENTRY_BYTES);

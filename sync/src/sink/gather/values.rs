@@ -32,7 +32,7 @@ pub(super) fn held(cdc: &Cdc, store: &Store) -> Result<Option<Held>> {
 
 /// The row a change makes at the center, and whether it is gone; `None` for what has no table there. Of a deleted row
 /// only the key is known.
-pub(super) fn values(cdc: &Cdc, aside: &Aside<'_>, held: &Held) -> Option<(CdcRow, bool)> {
+pub(super) fn values(cdc: &Cdc, aside: &Aside, held: &Held) -> Option<(CdcRow, bool)> {
     let created_at = aside.created_at.or(held.created_at).unwrap_or_default();
     Some(match cdc.change {
         RowChange::Upsert(Row::Post { id, author, created_at: known, deleted }) => {

@@ -147,6 +147,8 @@ async fn node(dir: &std::path::Path, brokers: &str, change: impl FnOnce(&mut Con
     config.admin.listen.set_port(0);
     config.http.cursor_key = SecretString::from(KEY);
     config.auth.hs256_secret = SecretString::from(SECRET);
+    // A test asks faster than any reader.
+    config.limits.subject_per_s = 0;
     config.storage.dir = dir.to_owned();
     config.kafka.brokers = brokers.to_owned();
     config.kafka.topics.blocks = Some("cdc.blocks".to_owned());
@@ -164,7 +166,7 @@ impl Region {
         let dir = tempfile::tempdir().unwrap();
         // The first has little room for pins.
         let nodes = [
-            node(&dir.path().join("a"), &brokers, |config| config.cache.pins_bytes = 700_000).await,
+            node(&dir.path().join("a"), &brokers, |config| config.cache.pins_bytes = 300_000).await,
             node(&dir.path().join("b"), &brokers, |_| {}).await,
         ];
         let writer = Writer { producer: Producer::connect(&brokers).unwrap(), ends: BTreeMap::new(), lsn: 0 };

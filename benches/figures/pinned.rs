@@ -44,7 +44,7 @@ pub(crate) fn run() {
     let mut best = [0.0_f64; 3];
     for _ in 0..ROUNDS {
         let rates = [
-            client.block_on(rate(plain, &[still.clone()])),
+            client.block_on(rate(plain, std::slice::from_ref(&still))),
             client.block_on(rate(node.http, &next)),
             client.block_on(rate(node.http, &anew)),
         ];
@@ -116,11 +116,12 @@ fn firsts(world: &World, node: &Node) -> Vec<(Id, String)> {
         let page = Arc::clone(&node.now().answers).page(FeedRequest::of(viewer), now_ms());
         runtime.block_on(page).unwrap()
     };
-    let long = (0..world.user_count()).rev().map(|number| world.user(number)).filter_map(|viewer| {
-        let whole = node.now().feed.page(&FeedRequest { limit: 100, ..FeedRequest::of(viewer) }, now_ms()).unwrap();
-        (whole.posts.len() == 100).then_some(viewer)
-    });
-    long.take(256).map(|viewer| (viewer, page(viewer).cursor.unwrap())).collect()
+    let long = |viewer: &Id| {
+        let asked = FeedRequest { limit: 100, ..FeedRequest::of(*viewer) };
+        node.now().feed.page(&asked, now_ms()).unwrap().posts.len() == 100
+    };
+    let readers = (0..world.user_count()).rev().map(|number| world.user(number)).filter(long);
+    readers.take(256).map(|viewer| (viewer, page(viewer).cursor.unwrap())).collect()
 }
 
 fn feed(node: &Node, viewer: Id, query: &str) -> Bytes {

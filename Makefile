@@ -45,8 +45,8 @@ prove-openapi: setup ## 5,000 requests and more that the OpenAPI document allows
 prove-load: setup ## 1,000 events, 1,000 changes and 1,000 feeds a second together for 5 minutes (short version in `make test`)
 	tests/integration/center/prove.sh center::load EDGEFEED_LOAD_S=300
 
-prove-bootstrap: setup ## world M built from ClickHouse under traffic, 1,000 readers' feeds bit for bit (short version in `make test`)
-	tests/integration/center/prove.sh rebuild::world_m EDGEFEED_WORLD=m
+prove-bootstrap: setup ## world M built from ClickHouse under traffic, 1,000 readers' feeds bit for bit (a small world: EDGEFEED_WORLD=s)
+	tests/integration/center/prove.sh rebuild::world_m EDGEFEED_WORLD=$(or $(EDGEFEED_WORLD),m)
 
 prove-figures: setup ## the figures of the README on this machine: ingest, world M, start to ready
 	cargo bench --locked --workspace --bench figures

@@ -17,6 +17,7 @@ pub mod config;
 pub mod cursor;
 pub mod dead_letters;
 pub mod demo;
+pub mod events;
 pub mod failure;
 pub mod fallback;
 pub mod feed;

@@ -26,6 +26,7 @@ pub fn describe() {
     crate::auth::describe_metrics();
     crate::rate_limit::describe_metrics();
     crate::affinity::describe_metrics();
+    crate::events::describe_metrics();
     crate::resync::describe_metrics();
     crate::cache::describe_metrics();
     crate::tuning::describe_metrics();

@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use edgefeed_storage::Store;
+use edgefeed_storage::model::Id;
+use edgefeed_sync::breaker::Breaker;
 use edgefeed_sync::sink::Sink;
 use edgefeed_sync::{Lag, Materializer};
 use parking_lot::Mutex;
 
 use super::discover::Discover;
+use super::inward::Inward;
 use super::jobs::Jobs;
 use super::outward::{self, Outside};
 use crate::affinity::{self, Affinity, Source};
@@ -36,6 +39,8 @@ pub(super) struct Grounds {
     pub(super) keys: cursor::Keys,
     pub(super) outside: Option<Outside>,
     pub(super) fallback: Option<Arc<Fallback>>,
+    /// Around sending events to Kafka.
+    pub(super) kafka: Arc<Breaker>,
 }
 
 /// A store and what stands on it.
@@ -53,6 +58,8 @@ pub struct Generation {
     pub(super) affinity: Arc<Affinity>,
     /// What readers discover beside their feed.
     pub(super) discover: Discover,
+    /// Events that are posted.
+    pub(super) inward: Inward,
     warm: Box<dyn Warm>,
     running: Mutex<Running>,
 }
@@ -100,9 +107,12 @@ impl Generation {
         jobs.renew_histories(&affinity);
         discover.keep(&mut jobs);
         jobs.keep_requests(&grounds.requests);
+        let (kept_pages, kept_requests) = (Arc::clone(&answers), Arc::clone(&grounds.requests));
+        jobs.forget_users(&store, move |users| forget_beside(&kept_pages, &kept_requests, users));
         let warm = Box::new(jobs.warm());
+        let inward = Inward::open(config, &store, &lag, &grounds.kafka)?;
         let running = Mutex::new(Running { materializer: Some(materializer), jobs: Some(jobs), sink: None });
-        Ok(Arc::new(Self { store, lag, feed, answers, affinity, discover, warm, running }))
+        Ok(Arc::new(Self { store, lag, feed, answers, affinity, discover, inward, warm, running }))
     }
 
     /// Starts this node's share of the sink, where it has the role.
@@ -124,6 +134,7 @@ impl Generation {
 
     /// Stops everything; what was applied is synced.
     pub(super) async fn stop(&self) -> Result<(), Failure> {
+        self.inward.intake.close().await;
         let Running { materializer, jobs, sink } = std::mem::take(&mut *self.running.lock());
         if let Some(jobs) = jobs {
             jobs.stop().await;
@@ -168,6 +179,16 @@ impl Current {
     /// Puts another in its place; gives back the one that served.
     pub(super) fn replace(&self, next: Arc<Generation>) -> Arc<Generation> {
         self.0.swap(next)
+    }
+}
+
+/// Drops what is kept of users beside the store: their pages, and their requests of late.
+pub(super) fn forget_beside(answers: &Answers, requests: &Requests, users: &[Id]) {
+    for user in users {
+        answers.forget_all(*user, now_ms());
+        if let Err(error) = requests.forget(*user) {
+            tracing::error!(%error, "requests of a user who left are still kept beside the store");
+        }
     }
 }
 

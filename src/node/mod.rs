@@ -2,6 +2,7 @@
 
 mod discover;
 mod generation;
+mod inward;
 mod jobs;
 mod keeping;
 mod outward;
@@ -27,6 +28,7 @@ use crate::cursor;
 use crate::dead_letters::DeadLetters;
 use crate::failure::Failure;
 use crate::fallback::Fallback;
+use crate::forget::Hook;
 use crate::http::{self, Door, Drained, Edge, Renewable, Services};
 use crate::status::Status;
 use crate::tuning::{Origin, Reload, Requests, Tuning};
@@ -74,7 +76,7 @@ impl Node {
         let public = bind(config.http.listen, "http.listen").await?;
         let operators = bind(config.admin.listen, "admin.listen").await?;
         let (http, admin) = (address(&public)?, address(&operators)?);
-        let (renewable, public_edge) = front(&config)?;
+        let (renewable, public_edge, admin_edge) = front(&config)?;
         let store = open(&config).await?;
         let tuning = Arc::new(Tuning::of(&config.ranking));
         let reload = Arc::new(Reload::new(origin, Arc::clone(&tuning), {
@@ -84,11 +86,12 @@ impl Node {
         let outside = Outside::new(&config)?;
         let center = outside.as_ref().map(|outside| Arc::clone(&outside.breaker));
         let postgres = config.postgres.is_set().then(|| Breaker::new("postgres", &config.breaker));
-        let breakers: Breakers = center.iter().chain(&postgres).cloned().collect();
+        let kafka = Breaker::new("kafka", &config.breaker);
+        let breakers: Breakers = center.iter().chain(&postgres).chain([&kafka]).cloned().collect();
         let fallback = fallback(&config, postgres)?;
         let keys = cursor::Keys::new(&config.http.cursor_key, &config.http.cursor_key_previous);
         let requests = Arc::new(Requests::open(&config.storage.dir, config.ranking.recent_requests));
-        let grounds = Arc::new(Grounds { config, tuning, requests, keys, outside, fallback });
+        let grounds = Arc::new(Grounds { config, tuning, requests, keys, outside, fallback, kafka });
         let config = &grounds.config;
         let first = Generation::start(&grounds, store)?;
         first.start_sink(&grounds)?;
@@ -100,7 +103,9 @@ impl Node {
         tell_jobs(&status, &rebuilder, &rejoin);
         let routes = http::routes(&services(&current, &renewable, config));
         let (own_sink, ranking) = (current.clone(), current.clone());
-        let keeping = Keeping::start(config, current.kept(), grounds.outside.as_ref(), &status);
+        let (pages, requests) = (current.clone(), Arc::clone(&grounds.requests));
+        let beside: Hook = Arc::new(move |users| generation::forget_beside(&pages.now().answers, &requests, users));
+        let keeping = Keeping::start(config, current.kept(), grounds.outside.as_ref(), beside, &status);
         let parts = Parts {
             breakers,
             dead_letters: DeadLetters::new(current.kept(), config.kafka.topics.clone()),
@@ -115,7 +120,7 @@ impl Node {
         let admin_routes = admin::routes(Arc::clone(&status), recorder, Guard::new(&config.admin.token), parts);
         let servers = vec![
             tokio::spawn(http::serve(public, routes, public_edge, drain(&status))),
-            tokio::spawn(http::serve(operators, admin_routes, Edge::admin(&config.limits, None), drain(&status))),
+            tokio::spawn(http::serve(operators, admin_routes, admin_edge, drain(&status))),
         ];
         status.set_started();
         Ok(Self { status, renewable, http, admin, reload, current, grounds, rebuilder, rejoin, keeping, servers })
@@ -149,6 +154,7 @@ impl Node {
 fn services(current: &Current, renewable: &Renewable, config: &Config) -> Services {
     let (page, explain, forget) = (current.clone(), current.clone(), current.clone());
     let (trending, suggested) = (current.clone(), current.clone());
+    let (events, position) = (current.clone(), current.clone());
     Services {
         door: Arc::clone(&renewable.door),
         ids: config.node.ids,
@@ -159,6 +165,14 @@ fn services(current: &Current, renewable: &Renewable, config: &Config) -> Servic
         forget: Arc::new(move |viewer, now_ms| forget.now().answers.forget(viewer, now_ms)),
         trending: Arc::new(move |request, now_ms| (trending.now().discover.trending)(request, now_ms)),
         suggested: Arc::new(move |request, now_ms| (suggested.now().discover.suggested)(request, now_ms)),
+        events: Arc::new(move |caller, body, now_ms| {
+            Box::pin(Arc::clone(&events.now().inward.intake).post(caller, body, now_ms))
+        }),
+        position: Arc::new(move |text| {
+            let positions = Arc::clone(&position.now().inward.positions);
+            Box::pin(async move { positions.reached(&text).await })
+        }),
+        max_body_bytes: config.limits.max_body_bytes,
     }
 }
 
@@ -215,14 +229,16 @@ fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
     listener.local_addr().map_err(|error| Failure::failed(format!("a listener has no address: {error}")))
 }
 
-/// The way in and the edge of the public listener.
-fn front(config: &Config) -> Result<(Renewable, Edge), Failure> {
+/// The way in, and the edges of the public and the admin listener.
+fn front(config: &Config) -> Result<(Renewable, Edge, Edge), Failure> {
     let unusable = |problem| Failure::config(&[problem]);
     let auth = Auth::new(&config.auth, config.node.ids).map_err(unusable)?;
     let tls = config.http.tls().map_err(unusable)?;
-    let edge = Edge::public(&config.http, &config.limits, tls.clone());
+    let admin_tls = config.admin.tls().map_err(unusable)?;
+    let public = Edge::public(&config.http, &config.limits, tls.clone());
+    let admin = Edge::admin(&config.limits, admin_tls.clone());
     let door = Arc::new(Door::new(auth, &config.limits));
-    Ok((Renewable { door, tls: tls.into_iter().collect() }, edge))
+    Ok((Renewable { door, tls: tls.into_iter().chain(admin_tls).collect() }, public, admin))
 }
 
 async fn open(config: &Config) -> Result<Arc<Store>, Failure> {
@@ -256,6 +272,7 @@ fn tell(status: &Status, current: &Current, grounds: &Grounds, breakers: &Breake
     status.add_section("ingest", of(|now| now.lag.snapshot(now_ms())));
     status.add_section("store", of(|now| now.store.stats().map_or(Value::Null, store_section)));
     status.add_section("affinity", of(|now| now.affinity.snapshot()));
+    status.add_section("spool", of(|now| now.inward.intake.snapshot(now_ms())));
     if config.node.has(Role::Sink) {
         status.add_section("sink", of(|now| now.sink().map_or(Value::Null, |sink| outward::section(&sink))));
     }

@@ -96,6 +96,11 @@ impl Topics {
         letters
     }
 
+    /// Every record of a source's topic.
+    pub(crate) fn records(&self, source: Source) -> Vec<serde_json::Value> {
+        self.ask(&["dump", &self.name(source)]).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
     /// Drops the records below these offsets, as retention does when their time is over.
     pub(crate) fn drop_below(&self, offsets: &BTreeMap<(Source, u32), i64>) {
         let place = |((source, partition), offset): (&(Source, u32), &i64)| {

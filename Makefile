@@ -48,8 +48,8 @@ prove-load: setup ## 1,000 events, 1,000 changes and 1,000 feeds a second togeth
 prove-spool: setup ## 1,000 own writes read back under load; five outages of Kafka with kills and power cuts (short versions in `make test`)
 	EDGEFEED_TRIES=1000 tests/integration/center/prove.sh events:: EDGEFEED_ROUNDS=5 EDGEFEED_POSTED=150
 
-prove-bootstrap: setup ## world M built from ClickHouse under traffic, 1,000 readers' feeds bit for bit (short version in `make test`)
-	tests/integration/center/prove.sh rebuild::world_m EDGEFEED_WORLD=m
+prove-bootstrap: setup ## world M built from ClickHouse under traffic, 1,000 readers' feeds bit for bit (a small world: EDGEFEED_WORLD=s)
+	tests/integration/center/prove.sh rebuild::world_m EDGEFEED_WORLD=$(or $(EDGEFEED_WORLD),m)
 
 prove-figures: setup ## the figures of the README on this machine: ingest, world M, start to ready
 	cargo bench --locked --workspace --bench figures

@@ -13,10 +13,14 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use super::{Breakers, Guard, Parts, SinkDoor, routes};
+use super::{Breakers, FeedDoor, Guard, Parts, SinkDoor, routes};
+use crate::backup::Keeper;
 use crate::config::Config;
 use crate::dead_letters::DeadLetters;
 use crate::dead_letters::tests::store_with_letters;
+use crate::feed::Feed;
+use crate::forget::Forgetter;
+use crate::inspect::Inspector;
 use crate::status::Status;
 use crate::tuning::{Reload, Tuning};
 
@@ -32,8 +36,18 @@ fn parts(breakers: &Breakers) -> Parts {
     config.kafka.brokers = "127.0.0.1:1".to_owned();
     config.kafka.request_timeout_ms = 100;
     let dead_letters = DeadLetters::new(Arc::clone(&STORE), config.kafka.topics.clone());
-    let reload = Arc::new(Reload::new(None, Arc::new(Tuning::default())));
-    Parts { breakers: Arc::clone(breakers), dead_letters, sink: SinkDoor::outside(&config), reload }
+    let resync = super::ResyncDoor {
+        seen: Arc::new(crate::resync::Seen::default),
+        order: Arc::new(|_| Err(crate::resync::Trouble::Busy("this node has no center".to_owned()))),
+    };
+    let tuning = Arc::new(Tuning::default());
+    let feed = Arc::new(Feed::new(Arc::clone(&STORE), Arc::default(), Arc::default(), Arc::clone(&tuning)));
+    let reload = Arc::new(Reload::new(None, tuning, |_| Ok(())));
+    let inspector = Arc::new(Inspector::new(Arc::clone(&STORE), config.kafka.clone()));
+    let forgetter = Arc::new(Forgetter::new(Arc::clone(&STORE), None, Vec::new()));
+    let keeper = Keeper::new(&config, Arc::clone(&STORE));
+    let (sink, feed) = (SinkDoor::outside(&config), FeedDoor::of(move || Arc::clone(&feed)));
+    Parts { breakers: Arc::clone(breakers), dead_letters, sink, reload, feed, keeper, inspector, forgetter, resync }
 }
 
 /// A request as the router takes it; what the server adds around it is tested with the server.
@@ -148,6 +162,12 @@ async fn with_a_token_set_only_probes_and_the_empty_page_are_open() {
         ("GET", "/admin/dlq"),
         ("GET", "/admin/dlq/counts"),
         ("GET", "/admin/dlq/letter?key=events-0-0"),
+        ("GET", "/admin/explain?user=1&post=2"),
+        ("GET", "/admin/checkpoint"),
+        ("GET", "/admin/inspect/user?id=1"),
+        ("GET", "/admin/inspect/store"),
+        ("POST", "/admin/checkpoint"),
+        ("POST", "/admin/forget"),
         ("POST", "/admin/drain"),
     ] {
         for headers in [

@@ -29,6 +29,22 @@ pub(super) enum Verb {
     /// How the way to the center stands, and the order to go on
     #[command(subcommand)]
     Sink(SinkVerb),
+    /// Build this node anew from the center, or renew its histories from there
+    #[command(subcommand, long_about = RESYNC)]
+    Resync(ResyncVerb),
+    /// Why a post ranks where it does for a reader, or which stage left it out
+    Explain(ExplainArgs),
+    /// Try other ranking numbers on the requests of late
+    Replay(ReplayWeightsArgs),
+    /// Make, list, verify and restore copies of the store
+    #[command(subcommand, long_about = BACKUP)]
+    Backup(BackupVerb),
+    /// What the node holds of a user, a post, an author, and of itself
+    #[command(subcommand)]
+    Inspect(InspectVerb),
+    /// Remove everything of a user, here and at the center, for good
+    #[command(long_about = FORGET)]
+    Forget(ForgetArgs),
     /// Check a configuration and name the source of each value
     Check(CheckArgs),
     /// Make the tables of ClickHouse and PostgreSQL, each statement once
@@ -63,6 +79,9 @@ impl Sources {
 pub(super) struct CheckArgs {
     #[command(flatten)]
     pub(super) sources: Sources,
+    /// Also try every dependency there is, a line each
+    #[arg(long)]
+    pub(super) probe: bool,
     /// How to print
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(super) output: Output,
@@ -289,6 +308,169 @@ pub(super) struct AcceptArgs {
     pub(super) output: Output,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct ExplainArgs {
+    #[command(flatten)]
+    pub(super) sources: Sources,
+    /// On whose ranking
+    #[arg(long, value_name = "ID")]
+    pub(super) user: String,
+    /// Which post
+    #[arg(long, value_name = "ID")]
+    pub(super) post: String,
+    /// By which numbers: balanced, latest, friends, catch_up or quiet_voices
+    #[arg(long, value_name = "NAME", default_value = "balanced")]
+    pub(super) preset: String,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReplayWeightsArgs {
+    #[command(flatten)]
+    pub(super) sources: Sources,
+    /// TOML file whose [ranking] section is tried; what it leaves out has its default
+    #[arg(long, value_name = "FILE")]
+    pub(super) weights: PathBuf,
+    /// How many of the newest recorded requests
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(super) requests: u16,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+}
+
+/// What a backup is.
+const BACKUP: &str = "\
+Copies of the store.
+
+Made while the node goes on, kept in the directory or bucket that backup.url names, each with a manifest of its files, \
+their checksums and the offsets up to which everything is applied. A node may restore a peer's: what belongs to one node \
+alone, events it had promised and not yet sent, is left out unless --keep-spool is given.";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum BackupVerb {
+    /// Make one, at the running node or of the store that nobody holds
+    Create(CreateArgs),
+    /// List those there are, newest first
+    List(ListBackupsArgs),
+    /// Read every byte of one again and compare
+    Verify(VerifyArgs),
+    /// Put one back, into an empty directory
+    Restore(RestoreArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CreateArgs {
+    #[command(flatten)]
+    pub(super) sources: Sources,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ListBackupsArgs {
+    #[command(flatten)]
+    pub(super) sources: Sources,
+    /// Of all nodes of the cluster, not only of this one
+    #[arg(long)]
+    pub(super) all: bool,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// Which one, by its name or the beginning of it; without it, the newest
+    #[arg(value_name = "ID")]
+    pub(super) id: Option<String>,
+    #[command(flatten)]
+    pub(super) sources: Sources,
+    /// Of this node instead of the configured one
+    #[arg(long)]
+    pub(super) node: Option<String>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RestoreArgs {
+    /// Which one, by its name or the beginning of it; without it, the newest
+    #[arg(value_name = "ID")]
+    pub(super) id: Option<String>,
+    #[command(flatten)]
+    pub(super) sources: Sources,
+    /// Of this node instead of the configured one
+    #[arg(long)]
+    pub(super) node: Option<String>,
+    /// Into this empty directory instead of storage.dir
+    #[arg(long, value_name = "DIR")]
+    pub(super) into: Option<PathBuf>,
+    /// Keep events that the backed-up node had accepted and not yet sent: only when that node is gone for good
+    #[arg(long)]
+    pub(super) keep_spool: bool,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum InspectVerb {
+    /// A user as a reader: follows, blocks, hides, views, history by author
+    User(InspectArgs),
+    /// A post: its row, its counts, its events by hour
+    Post(InspectArgs),
+    /// A user as an author: posts and followers
+    Author(InspectArgs),
+    /// How far each partition is applied, and how far its log goes
+    Offsets(StatusArgs),
+    /// How much the store holds, by column family
+    Store(StatusArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InspectArgs {
+    /// Which one
+    #[arg(value_name = "ID")]
+    pub(super) id: String,
+    #[command(flatten)]
+    pub(super) sources: Sources,
+    /// How many of each list
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(0..=10_000))]
+    pub(super) limit: u16,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+}
+
+/// What forgetting is.
+const FORGET: &str = "\
+Removes everything of a user for good.
+
+Their posts, follows and blocks both ways, likes, comments, hides, views, history, and dead letters that name them leave \
+the store; their rows, and those about their posts, leave the tables and views of the center. That they are forgotten is \
+remembered for ever, here and at the center, so that no replay and no restored backup brings anything back; the other \
+nodes of the cluster learn it from the center. It may be ordered again at any time.";
+
+#[derive(Debug, Args)]
+pub(super) struct ForgetArgs {
+    /// Whom
+    #[arg(value_name = "USER")]
+    pub(super) user: String,
+    #[command(flatten)]
+    pub(super) sources: Sources,
+    /// Say what would be removed and do nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum SinkVerb {
     /// How every partition stands: what is committed, how far behind, and why one waits
@@ -322,6 +504,45 @@ pub(super) struct ResumeArgs {
     /// How to print
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(super) output: Output,
+}
+
+/// What the jobs against the center are.
+const RESYNC: &str = "\
+Batch jobs against ClickHouse.
+
+A running node does them itself and goes on answering meanwhile; where nobody has the store, they are done here. A job \
+that was stopped or killed goes on where it stood when it is ordered again.";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ResyncVerb {
+    /// Build a new or damaged node from the center: everything below the sink's offsets, and Kafka from there on
+    Bootstrap(ResyncArgs),
+    /// Replace histories of days that are over by the center's, base and own counts alike
+    Refresh(RefreshArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ResyncArgs {
+    #[command(flatten)]
+    pub(super) sources: Sources,
+    /// Say what would be done and do nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RefreshArgs {
+    #[command(flatten)]
+    pub(super) common: ResyncArgs,
+    /// Of everybody the center knows, not only of readers this node has history of
+    #[arg(long, conflicts_with = "users")]
+    pub(super) all: bool,
+    /// Of the users in this file, one id a line
+    #[arg(long, value_name = "FILE")]
+    pub(super) users: Option<PathBuf>,
 }
 
 /// How a verb prints data.

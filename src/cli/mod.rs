@@ -1,15 +1,21 @@
 //! The command line, one file a verb. Exit codes: 0 done, 1 failed, 2 usage, 78 bad configuration.
 
 mod args;
+mod backup;
 mod check;
 mod completions;
 mod demo;
 mod dlq;
+mod explain;
+mod forget;
+mod inspect;
 mod live;
 mod log;
 mod migrate;
 mod openapi;
 mod out;
+mod replay;
+mod resync;
 mod serve;
 mod sink;
 mod table;
@@ -48,6 +54,12 @@ fn verb(verb: Verb) -> Result<(), Failure> {
         Verb::Demo(args) => demo::run(args),
         Verb::Dlq(verb) => dlq::run(verb),
         Verb::Sink(verb) => sink::run(verb),
+        Verb::Resync(verb) => resync::run(verb),
+        Verb::Explain(args) => explain::run(args),
+        Verb::Replay(args) => replay::run(args),
+        Verb::Backup(verb) => backup::run(verb),
+        Verb::Inspect(verb) => inspect::run(verb),
+        Verb::Forget(args) => forget::run(args),
         Verb::Check(args) => check::run(args),
         Verb::Migrate(args) => migrate::run(args),
         Verb::Openapi(args) => openapi::run(&args),

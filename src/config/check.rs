@@ -16,11 +16,14 @@ impl Config {
         self.admin.check(&mut problems);
         self.auth.check(&mut problems);
         self.limits.check(&mut problems);
+        self.cache.check(&mut problems);
         self.log.check(&mut problems);
+        self.spool.check(&mut problems);
         problems.extend(self.kafka.check().iter().map(|line| worded(line)));
         problems.extend(self.ranking.problems().iter().map(|line| worded(line)));
         problems.extend(self.clickhouse.check().iter().map(|line| worded(line)));
         problems.extend(self.sink.check().iter().map(|line| worded(line)));
+        self.backup.check(&mut problems);
         problems.extend(self.resync.check().iter().map(|line| worded(line)));
         self.check_center(&mut problems);
         self.fallback.check(&self.postgres, &mut problems);

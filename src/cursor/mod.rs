@@ -7,6 +7,7 @@
 mod keys;
 mod place;
 mod rank;
+mod served;
 #[cfg(test)]
 mod tests;
 
@@ -15,8 +16,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use edgefeed_storage::model::Id;
 
 pub use keys::Keys;
-pub use place::{Keyset, Place};
+pub use place::{Began, Keyset, Newest, Place, Ranked};
 pub use rank::Rank;
+pub use served::{CHAIN_MAX, Served};
 
 /// The first byte: how the rest is written.
 const FORMAT: u8 = 1;

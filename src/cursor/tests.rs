@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use secrecy::SecretString;
 
 use super::*;
+use crate::ranking::Preset;
 
 const ALICE: Id = Id(0xa1);
 const BOB: Id = Id(0xb0);
@@ -17,13 +18,28 @@ fn region() -> Keys {
 }
 
 fn place() -> Place {
-    Place::Newest(Keyset::exact(1_795_376_817_860_123, Id(u128::MAX - 7)))
+    let served = Served::default().and((0..40).map(Id));
+    Place::Ranked(Ranked { pin: 0x1234_5678_9abc_def0, at: 43, preset: Preset::Latest, refresh: true, served })
+}
+
+fn newest(below: Keyset, began: Began, preset: Preset, served: Served) -> Place {
+    Place::Newest(Newest { below, began, preset, served })
 }
 
 proptest! {
     #[test]
-    fn a_cursor_opens_on_every_node_of_the_region(created_us: i64, id: u128, exact: bool, viewer: u128) {
-        let place = Place::Newest(Keyset { created_us, id: Id(id), exact });
+    fn a_cursor_opens_on_every_node_of_the_region(
+        created_us: i64, id: u128, exact: bool, postgres: bool, preset in 0..Preset::ALL.len(), viewer: u128,
+        shown in prop::collection::vec(any::<u128>(), 0..300), (pin, at, refresh) in any::<(u64, u16, bool)>(),
+    ) {
+        let served = Served::default().and(shown.into_iter().map(Id));
+        let preset = Preset::ALL[preset];
+        let place = if at % 2 == 0 {
+            Place::Ranked(Ranked { pin, at, preset, refresh, served })
+        } else {
+            let began = if postgres { Began::Postgres } else { Began::Store };
+            newest(Keyset { created_us, id: Id(id), exact }, began, preset, served)
+        };
         let cursor = seal(&region(), Id(viewer), &place);
         prop_assert!(cursor.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)), "{cursor}");
         prop_assert_eq!(open(&region(), Id(viewer), &cursor), Ok(place));
@@ -34,6 +50,48 @@ proptest! {
         prop_assert_eq!(open(&region(), ALICE, &text), Err(BadCursor));
         prop_assert_eq!(open(&region(), ALICE, &URL_SAFE_NO_PAD.encode(bytes)), Err(BadCursor));
     }
+}
+
+#[test]
+fn the_cursor_of_the_longest_chain_is_within_what_is_looked_at() {
+    let mut served = Served::default();
+    let mut next = 0_u128;
+    while served.room() > 0 {
+        served = served.and([Id(next)]);
+        next += 1 << 70 | 1;
+    }
+    assert_eq!(served.len(), CHAIN_MAX);
+    let below = Keyset::exact(i64::MIN, Id(u128::MAX));
+    for place in [
+        Place::Ranked(Ranked {
+            pin: u64::MAX,
+            at: u16::MAX,
+            preset: Preset::QuietVoices,
+            refresh: true,
+            served: served.clone(),
+        }),
+        newest(below, Began::Store, Preset::QuietVoices, served),
+    ] {
+        let cursor = seal(&region(), ALICE, &place);
+        assert!(cursor.len() < 2_048, "{}", cursor.len());
+        assert_eq!(open(&region(), ALICE, &cursor), Ok(place));
+    }
+}
+
+#[test]
+fn a_cursor_given_out_before_there_were_other_chains_still_opens() {
+    // Format 1, kind 1: microseconds, id, exact.
+    let (created_us, id) = (1_795_376_817_860_123_i64, u128::MAX - 7);
+    let mut bytes = vec![1, 1];
+    bytes.extend_from_slice(&created_us.to_be_bytes());
+    bytes.extend_from_slice(&id.to_be_bytes());
+    bytes.push(1);
+    let sealed = region().seal(ALICE, &bytes);
+    let cursor = URL_SAFE_NO_PAD.encode([bytes, sealed.to_vec()].concat());
+    let below = Keyset::exact(created_us, Id(id));
+    let place = newest(below, Began::Postgres, Preset::Balanced, Served::default());
+    assert_eq!(open(&region(), ALICE, &cursor), Ok(place.clone()));
+    assert_eq!(seal(&region(), ALICE, &place), cursor);
 }
 
 #[test]

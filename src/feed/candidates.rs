@@ -1,5 +1,7 @@
 //! Which posts may stand on a page: three sources, filtered before they are capped, each post once.
 
+mod probe;
+
 use std::cmp::Ordering;
 use std::sync::Arc;
 
@@ -7,10 +9,12 @@ use edgefeed_storage::model::{Counters, Id, TimestampMs};
 use edgefeed_storage::{AuthorNo, PostFacts, PostNo, StoreError, View, Viewer};
 use hashbrown::HashMap;
 
-use crate::cursor::Keyset;
+use crate::cursor::{Keyset, Served};
 use crate::ranking::filter::{self, Removed};
 use crate::ranking::score;
 use crate::ranking::{Config, Ranked, Sources};
+
+pub use probe::{BySource, Standing};
 
 /// What is left of a viewer's world.
 #[derive(Debug)]
@@ -23,14 +27,18 @@ pub(super) struct Candidates {
 }
 
 /// What gathering looks at.
+#[derive(Clone, Copy)]
 struct Gather<'a> {
     view: &'a View<'a>,
     viewer: &'a Viewer,
     config: &'a Config,
+    /// What the chain has shown: for it there is no such post.
+    shown: &'a Served,
     now_ms: TimestampMs,
 }
 
 /// One source of posts by authors.
+#[derive(Clone, Copy)]
 struct By<'a> {
     source: Sources,
     authors: &'a [AuthorNo],
@@ -62,27 +70,19 @@ impl Shares {
 }
 
 impl Candidates {
-    /// All three sources.
+    /// All three sources, without what the chain has shown.
     pub(super) fn ranked(
         view: &mut View<'_>,
         config: &Config,
         trending: &[Id],
+        shown: &Served,
         now_ms: TimestampMs,
     ) -> Result<Self, StoreError> {
         let (viewer, favourites, complete) = load(view, |view, viewer| favourites(view, viewer, config))?;
-        let gather = Gather { view, viewer: &viewer, config, now_ms };
+        let gather = Gather { view, viewer: &viewer, config, shown, now_ms };
         let mut all = Self::new(complete);
         all.by(&gather, followed(&viewer, config, now_ms));
-        all.by(
-            &gather,
-            By {
-                source: Sources::AFFINITY,
-                authors: &favourites,
-                since: now_ms.saturating_sub(config.affinity_ms()),
-                below: None,
-                max: config.affinity_max,
-            },
-        );
+        all.by(&gather, affine(&favourites, config, now_ms));
         all.trending(&gather, trending);
         all.merge();
         Ok(all)
@@ -93,12 +93,13 @@ impl Candidates {
         view: &mut View<'_>,
         config: &Config,
         below: Option<Keyset>,
+        shown: &Served,
         now_ms: TimestampMs,
     ) -> Result<Self, StoreError> {
         let (viewer, _, complete) = load(view, |_, _| Vec::new())?;
         let mut all = Self::new(complete);
         let by = By { below, ..followed(&viewer, config, now_ms) };
-        all.by(&Gather { view, viewer: &viewer, config, now_ms }, by);
+        all.by(&Gather { view, viewer: &viewer, config, shown, now_ms }, by);
         all.merge();
         Ok(all)
     }
@@ -124,6 +125,9 @@ impl Candidates {
     /// Takes a post in if it may be shown, and counts it when not.
     fn admit(&mut self, gather: &Gather<'_>, post: PostNo, source: Sources) -> bool {
         let Some(facts) = gather.view.facts(post) else { return false };
+        if !gather.shown.is_empty() && gather.shown.holds(facts.id()) {
+            return false;
+        }
         match filter::removed(gather.viewer, facts, gather.config.viewed_ms(), gather.now_ms) {
             Some(reason) => {
                 self.removed[reason as usize] += 1;
@@ -213,6 +217,7 @@ impl Candidates {
                 sources: *sources,
                 terms,
                 score: score::score(config, &terms),
+                served: false,
             })
         });
         ranked.collect()
@@ -226,6 +231,16 @@ fn followed<'a>(viewer: &'a Viewer, config: &Config, now_ms: TimestampMs) -> By<
         since: now_ms.saturating_sub(config.followed_ms()),
         below: None,
         max: config.followed_max,
+    }
+}
+
+fn affine<'a>(favourites: &'a [AuthorNo], config: &Config, now_ms: TimestampMs) -> By<'a> {
+    By {
+        source: Sources::AFFINITY,
+        authors: favourites,
+        since: now_ms.saturating_sub(config.affinity_ms()),
+        below: None,
+        max: config.affinity_max,
     }
 }
 

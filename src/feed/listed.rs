@@ -5,14 +5,16 @@ use edgefeed_storage::model::TimestampMs;
 use edgefeed_storage::{AuthorNo, RowCounts, StoreError, View, Viewer};
 
 use super::page::{FeedPage, FeedRequest, Freshness, JsonId, PagePost, ServedFrom};
-use super::{Chained, Feed, explained, rfc3339};
+use super::{Feed, Made, explained, rfc3339};
+use crate::cursor::{Newest, Place};
 use crate::fallback::Listed;
 use crate::ranking::score::{self, Terms};
 use crate::ranking::{Config, Sources};
 use crate::tuning::Numbers;
 
-/// More hidden posts than these are not reckoned with in one question; a page may then be short, and the next goes on.
-const HIDDEN_MAX: usize = 200;
+/// More posts that are left out than these are not reckoned with in one question; a page may then be short, and the next
+/// goes on.
+const LEFT_OUT_MAX: usize = 200;
 
 /// What the store adds to one listed post.
 struct Known {
@@ -22,31 +24,41 @@ struct Known {
 }
 
 impl Feed {
-    /// How many posts to ask PostgreSQL for: a page, one to know whether there is more, and one for each that the reader
-    /// hid, as far as the store knows.
-    pub(super) fn ask_for(&self, request: &FeedRequest, now_ms: TimestampMs) -> usize {
+    /// How many posts to ask PostgreSQL for below a place: a page, one to know whether there is more, one for each that
+    /// the reader hid, as far as the store knows, and one for each that the chain has shown in another order.
+    pub(super) fn ask_for(&self, request: &FeedRequest, place: &Newest, now_ms: TimestampMs) -> usize {
         let view = self.store.view(request.viewer, now_ms);
         let hidden = view.map_or(0, |view| view.viewer().hidden.len());
-        request.limit + 1 + hidden.min(HIDDEN_MAX)
+        request.limit + 1 + (hidden + place.served.len()).min(LEFT_OUT_MAX)
     }
 
-    /// A page of the posts listed below some place, of which `asked` were asked for.
-    pub(super) fn listed(&self, request: &FeedRequest, posts: &[Listed], asked: usize, now_ms: TimestampMs) -> Chained {
+    /// A page of the posts listed below a place, of which `asked` were asked for.
+    pub(super) fn listed(
+        &self,
+        request: &FeedRequest,
+        place: &Newest,
+        posts: &[Listed],
+        asked: usize,
+        now_ms: TimestampMs,
+    ) -> Made {
         let tuning = self.tuning.numbers(request.viewer, request.preset);
         let read = self.known(request, posts, &tuning, now_ms).inspect_err(|error| {
             tracing::warn!(%error, "the store adds nothing to what PostgreSQL lists");
         });
         let unread = || posts.iter().map(|post| (post, Some(unknown(&tuning, post, now_ms)))).collect();
         let all: Vec<(&Listed, Option<Known>)> = read.unwrap_or_else(|_| unread());
-        let mut shown = all.iter().filter_map(|(post, known)| known.as_ref().map(|known| (*post, known)));
+        let shown = all.iter().filter_map(|(post, known)| known.as_ref().map(|known| (*post, known)));
+        let mut shown = shown.filter(|(post, _)| !place.served.holds(post.id));
         let page: Vec<_> = shown.by_ref().take(request.limit).collect();
         // More are known, or there may be: then as many came as were asked for.
         let full = page.len() == request.limit && shown.next().is_some();
         let last = if full { page.last().map(|(post, _)| *post) } else { posts.last() };
         let has_more = full || posts.len() >= asked;
         let counted = page.iter().all(|(_, known)| known.counts.is_some());
-        Chained {
-            next: last.filter(|_| has_more).map(Listed::place),
+        let next = last.filter(|_| has_more).map(|last| Place::Newest(Newest { below: last.place(), ..place.clone() }));
+        Made {
+            next,
+            pin: None,
             page: FeedPage {
                 posts: page.iter().map(|(post, known)| self.shown(request, &tuning, post, known)).collect(),
                 cursor: None,
@@ -93,7 +105,7 @@ impl Feed {
             like_count: u64::try_from(counts.likes).unwrap_or(0),
             comment_count: u64::try_from(counts.comments).unwrap_or(0),
             viewer_liked: known.liked,
-            explain: request.explain.then(|| explained(&known.terms, &tuning.config)),
+            explain: request.explain.then(|| explained(&known.terms, false, &tuning.config)),
         }
     }
 

@@ -1,31 +1,38 @@
-//! The read path: view → candidates → filter → score → select → page. `ladder` decides who answers, `answers` asks; the
-//! store's own pages are made here, those that PostgreSQL lists in `listed`.
+//! The read path: view → candidates → filter → score → select → page. `ladder` decides who answers, `answers` asks. A page
+//! is `ranked` anew, the next one of a ranking that was `pinned`, the `newest` posts, or what PostgreSQL `listed`.
 
 mod answers;
 mod candidates;
+mod explain;
 pub mod ladder;
 mod listed;
+mod newest;
 pub mod page;
+mod pinned;
+mod ranked;
 pub(crate) mod time;
+mod tried;
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use edgefeed_storage::model::{Id, TimestampMs};
-use edgefeed_storage::{Store, StoreError, View, Viewer};
+use edgefeed_storage::model::{Id, IdKind, TimestampMs};
+use edgefeed_storage::{PostFacts, Store, StoreError, View, Viewer};
 use edgefeed_sync::Lag;
+use hashbrown::HashSet;
 
 use crate::affinity::Affinity;
-use crate::cursor::{BadCursor, Keyset};
-use crate::metrics;
-use crate::ranking::score::Terms as Scored;
-use crate::ranking::{self, Config, Ranked, select};
+use crate::cache::{Pin, Pinned};
+use crate::cursor::{BadCursor, Place, Served};
+use crate::ranking::{Config, score};
 use crate::trending::TrendingPosts;
-use crate::tuning::Tuning;
-use candidates::Candidates;
+use crate::tuning::{Recent, Requests, Tuning};
 
 pub use answers::Answers;
-pub use page::{Algo, FeedError, FeedPage, FeedRequest, Freshness, JsonId, PagePost, ServedFrom, TermWeights, Terms};
+pub use candidates::{BySource, Standing};
+pub use explain::{ExplainRequest, Explanation, Stage};
+pub use page::{
+    Algo, Features, FeedError, FeedPage, FeedRequest, Freshness, JsonId, PagePost, ServedFrom, TermWeights, Terms,
+};
 pub use time::rfc3339;
 
 /// Answers feeds from the local store.
@@ -38,6 +45,8 @@ pub struct Feed {
     affinity: Option<Arc<Affinity>>,
     /// Asked once a page, so that none is made of two sets of numbers.
     tuning: Arc<Tuning>,
+    /// The requests of late; `None`: nobody wants to know.
+    requests: Option<Arc<Requests>>,
 }
 
 /// How far what a page says of its reader can be relied on.
@@ -51,30 +60,50 @@ struct Reliance {
     history_stale: bool,
 }
 
-/// A page, and where its chain goes on when it is one of a chain and there is more.
+/// A page, and how its chain goes on where there is more.
 #[derive(Debug)]
-struct Chained {
+struct Made {
     page: FeedPage,
-    next: Option<Keyset>,
-}
-
-impl Chained {
-    /// A page that begins no chain.
-    fn whole(page: FeedPage) -> Self {
-        Self { page, next: None }
-    }
+    /// Where the next page begins.
+    next: Option<Place>,
+    /// What the next page is taken from, where that was made just now.
+    pin: Option<Arc<Pin>>,
 }
 
 impl Feed {
     /// A feed over a store that something else keeps current.
     pub fn new(store: Arc<Store>, trending: Arc<TrendingPosts>, lag: Arc<Lag>, tuning: Arc<Tuning>) -> Self {
-        Self { store, trending, lag, affinity: None, tuning }
+        Self { store, trending, lag, affinity: None, tuning, requests: None }
     }
 
     /// The same with histories from the center.
     #[must_use]
     pub fn with_histories(self, affinity: Arc<Affinity>) -> Self {
         Self { affinity: Some(affinity), ..self }
+    }
+
+    /// The same with a memory of the requests of late.
+    #[must_use]
+    pub fn with_requests(self, requests: Arc<Requests>) -> Self {
+        Self { requests: Some(requests), ..self }
+    }
+
+    /// Notes a request for a first page by score.
+    fn note(&self, request: &FeedRequest, now_ms: TimestampMs) {
+        if let Some(requests) = self.requests.as_ref().filter(|_| request.algo == Algo::Ranked) {
+            let limit = u16::try_from(request.limit).unwrap_or(u16::MAX);
+            requests.note(Recent { viewer: request.viewer, at: now_ms, limit, preset: request.preset });
+        }
+    }
+
+    /// The newest requests of late, newest first.
+    pub fn recent(&self, most: usize) -> Vec<Recent> {
+        self.requests.as_ref().map(|requests| requests.newest(most)).unwrap_or_default()
+    }
+
+    /// Which kind of ids its store has.
+    pub fn ids(&self) -> IdKind {
+        self.store.ids()
     }
 
     /// Call it before a page of this reader is made: it fetches what the center knows of them, if that is missing, and
@@ -85,73 +114,14 @@ impl Feed {
         }
     }
 
-    /// One page, ranked anew at `now_ms`, whatever the cursor. Reads memory, now and then the store; no other machine.
+    /// A first page at `now_ms`, whatever the cursor, for a reader who was served nothing before. Reads memory, now and
+    /// then the store; no other machine.
     pub fn page(&self, request: &FeedRequest, now_ms: TimestampMs) -> Result<FeedPage, FeedError> {
-        let started = Instant::now();
-        let tuning = self.tuning.numbers(request.viewer, request.preset);
-        let config = &tuning.config;
-        // Before the view: finding them anew takes the lock that a view holds.
-        let trending = self.trending.latest(&self.store, now_ms);
-        let mut view = self.store.view(request.viewer, now_ms)?;
-        let candidates = match request.algo {
-            Algo::Ranked => Candidates::ranked(&mut view, config, &trending, now_ms)?,
-            Algo::Time => Candidates::followed(&mut view, config, None, now_ms)?,
+        let made = match request.algo {
+            Algo::Ranked => self.ranked(request, &Served::default(), &HashSet::new(), now_ms),
+            Algo::Time => self.newest(request, None, now_ms),
         };
-        metrics::candidates(candidates.len(), candidates.removed());
-        let reliance = self.reliance(&view.viewer(), now_ms);
-        let marks = self.degraded(view.is_warm(), candidates.complete(), reliance);
-        let mut posts = candidates.score(&view, config, now_ms);
-        let order = match request.algo {
-            Algo::Ranked => {
-                posts.sort_unstable_by(ranking::by_score);
-                select::space(posts.iter().map(|post| post.author), &config.spacing, request.limit)
-            }
-            Algo::Time => {
-                posts.sort_unstable_by(ranking::newest_first);
-                (0..posts.len().min(request.limit)).collect()
-            }
-        };
-        metrics::ranked(started.elapsed());
-        let has_more = posts.len() > order.len();
-        let shown: Vec<&Ranked> = order.iter().filter_map(|rank| posts.get(*rank)).collect();
-        Ok(FeedPage {
-            posts: self.fill(&view, &shown, request.explain, config)?,
-            cursor: None,
-            has_more,
-            ranked_at: now_ms,
-            served_from: ServedFrom::Local,
-            degraded: marks,
-            freshness: freshness(reliance, &tuning.version, now_ms),
-        })
-    }
-
-    /// A page of followed authors' posts, newest first, below a place: how the store goes on with a chain that
-    /// PostgreSQL began. It reaches back as far as the candidates of a ranking do.
-    fn older(&self, request: &FeedRequest, below: Keyset, now_ms: TimestampMs) -> Result<Chained, FeedError> {
-        let tuning = self.tuning.numbers(request.viewer, request.preset);
-        let config = &tuning.config;
-        let mut view = self.store.view(request.viewer, now_ms)?;
-        let candidates = Candidates::followed(&mut view, config, Some(below), now_ms)?;
-        metrics::candidates(candidates.len(), candidates.removed());
-        let reliance = self.reliance(&view.viewer(), now_ms);
-        let degraded = self.degraded(view.is_warm(), candidates.complete(), reliance);
-        let mut posts = candidates.score(&view, config, now_ms);
-        posts.sort_unstable_by(ranking::newest_first);
-        let shown: Vec<&Ranked> = posts.iter().take(request.limit).collect();
-        let has_more = posts.len() > shown.len();
-        let last = shown.last().filter(|_| has_more);
-        Ok(Chained {
-            next: last.map(|post| Keyset::coarse(post.created_at, post.id)),
-            page: FeedPage {
-                posts: self.fill(&view, &shown, request.explain, config)?,
-                cursor: None,
-                has_more,
-                ranked_at: now_ms,
-                served_from: ServedFrom::Local,
-                degraded,
-                freshness: freshness(reliance, &tuning.version, now_ms),
-            },
-        })
+        made.map(|made| made.page)
     }
 
     /// How far the store has come.
@@ -168,29 +138,35 @@ impl Feed {
         self.trending.refresh(&self.store, now_ms);
     }
 
-    /// The posts of a page with everything an answer says of them.
+    /// The posts of a page with everything an answer says of them. `made_at`: when they were ranked.
     fn fill(
         &self,
         view: &View<'_>,
-        shown: &[&Ranked],
+        shown: &[Pinned],
         explain: bool,
         config: &Config,
+        made_at: TimestampMs,
     ) -> Result<Vec<PagePost>, FeedError> {
-        let kind = self.store.ids();
+        let (kind, viewer) = (self.store.ids(), view.viewer());
         let ids: Vec<Id> = shown.iter().map(|post| post.id).collect();
         let liked = view.liked(&ids)?;
-        let posts = shown.iter().zip(liked).filter_map(|(ranked, viewer_liked)| {
-            let facts = view.facts(view.find(ranked.id)?)?;
+        let posts = shown.iter().zip(liked).filter_map(|(post, viewer_liked)| {
+            let facts = view.facts(view.find(post.id)?)?;
             Some(PagePost {
-                id: JsonId(kind, ranked.id),
-                author_id: JsonId(kind, view.author_id(ranked.author)?),
-                created_at: rfc3339(ranked.created_at),
-                score: ranked.score,
-                sources: ranked.sources.names(),
+                id: JsonId(kind, post.id),
+                author_id: JsonId(kind, view.author_id(facts.author())?),
+                created_at: rfc3339(facts.created_at()),
+                score: score::score(config, &post.terms),
+                sources: post.sources.names(),
                 like_count: facts.like_count(),
                 comment_count: facts.comment_count(),
                 viewer_liked,
-                explain: explain.then(|| explained(&ranked.terms, config)),
+                explain: explain.then(|| Terms {
+                    features: features(&viewer, config, facts, &post.terms, made_at),
+                    rank: post.place.map(|_| post.rank + 1),
+                    place: post.place.map(|place| place + 1),
+                    ..explained(&post.terms, post.served, config)
+                }),
             })
         });
         Ok(posts.collect())
@@ -227,7 +203,7 @@ fn freshness(reliance: Reliance, weights_version: &str, now_ms: TimestampMs) -> 
     }
 }
 
-fn explained(terms: &Scored, config: &Config) -> Terms {
+fn explained(terms: &score::Terms, served: bool, config: &Config) -> Terms {
     Terms {
         freshness: terms.freshness,
         engagement: terms.engagement,
@@ -237,7 +213,37 @@ fn explained(terms: &Scored, config: &Config) -> Terms {
             engagement: config.weight_engagement,
             affinity: config.weight_affinity,
         },
+        features: None,
+        rank: None,
+        place: None,
+        served,
     }
+}
+
+/// What these terms are made of; `None` where it has changed since they were.
+fn features(
+    viewer: &Viewer,
+    config: &Config,
+    facts: &PostFacts,
+    terms: &score::Terms,
+    made_at: TimestampMs,
+) -> Option<Features> {
+    let sum = score::recent(config, facts, made_at);
+    let history = viewer.history.iter().find(|(author, _)| *author == facts.author());
+    let interactions = history.map_or(0, |(_, sum)| score::interactions(&config.affinity, sum));
+    let of_these = score::Terms {
+        freshness: score::freshness(config, facts.created_at(), made_at),
+        engagement: score::engagement(config, &sum),
+        affinity: score::affinity(interactions),
+    };
+    (of_these == *terms).then_some(Features {
+        age_hours: score::age_hours(facts.created_at(), made_at),
+        impressions: sum.impressions,
+        likes: sum.likes,
+        comments: sum.comments,
+        shares: sum.shares,
+        interactions,
+    })
 }
 
 impl From<BadCursor> for FeedError {

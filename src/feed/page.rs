@@ -1,7 +1,7 @@
 //! What is asked of the feed and what it answers: the shapes of the contract's JSON.
 
 use edgefeed_storage::model::{Id, IdKind, TimestampMs};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
 use crate::ranking::Preset;
@@ -10,7 +10,7 @@ use crate::ranking::Preset;
 pub const DEFAULT_LIMIT: usize = 20;
 
 /// How a feed is ordered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Algo {
     /// By score.
     Ranked,
@@ -29,6 +29,8 @@ pub struct FeedRequest {
     pub algo: Algo,
     /// By which numbers.
     pub preset: Preset,
+    /// Whether what the viewer was served lately stands after all others.
+    pub refresh: bool,
     /// Whether each post carries its features and weights.
     pub explain: bool,
     /// The cursor of the page before, as given out.
@@ -39,7 +41,7 @@ impl FeedRequest {
     /// The first page of a reader's feed, with everything as it is when nothing is asked.
     pub fn of(viewer: Id) -> Self {
         let (algo, preset) = (Algo::Ranked, Preset::Balanced);
-        Self { viewer, limit: DEFAULT_LIMIT, algo, preset, explain: false, cursor: None }
+        Self { viewer, limit: DEFAULT_LIMIT, algo, preset, refresh: false, explain: false, cursor: None }
     }
 }
 
@@ -53,6 +55,30 @@ impl Serialize for JsonId {
             IdKind::Uuid => serializer.serialize_str(&self.0.format(self.1)),
             IdKind::U64 => serializer.serialize_u64(u64::try_from(self.1.0).unwrap_or(u64::MAX)),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for JsonId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Text(String),
+            Number(u64),
+        }
+        match Written::deserialize(deserializer)? {
+            Written::Text(text) => {
+                let id = IdKind::Uuid.parse(&text);
+                Ok(Self(IdKind::Uuid, id.ok_or_else(|| serde::de::Error::custom("an id that is text is a UUID"))?))
+            }
+            Written::Number(id) => Ok(Self(IdKind::U64, Id(u128::from(id)))),
+        }
+    }
+}
+
+impl std::fmt::Display for JsonId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.format(self.1))
     }
 }
 
@@ -80,7 +106,7 @@ impl ServedFrom {
 }
 
 /// How fresh an answer is.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Freshness {
     /// Every record up to this time has been applied (RFC 3339, UTC, milliseconds); `null` before the first contact.
     #[schema(required = true)]
@@ -141,8 +167,8 @@ pub struct PagePost {
     pub explain: Option<Terms>,
 }
 
-/// The terms of one score.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+/// What one score is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Terms {
     /// exp(−0.1 · age in hours).
     pub freshness: f64,
@@ -152,10 +178,22 @@ pub struct Terms {
     pub affinity: f64,
     /// What each term was multiplied with.
     pub weights: TermWeights,
+    /// What the terms are made of; absent where that is not known any more (a later page of a ranking) or not known here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features: Option<Features>,
+    /// The post's place in the order by score, from 1; absent on a page that no score orders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rank: Option<usize>,
+    /// Its place once the posts of one author are kept apart, from 1; absent where it has no rank.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<usize>,
+    /// Whether the post stands after all others because the viewer was served it lately (`refresh=1`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub served: bool,
 }
 
 /// The weights of the three terms.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TermWeights {
     /// Weight of freshness.
     pub freshness: f64,
@@ -165,8 +203,25 @@ pub struct TermWeights {
     pub affinity: f64,
 }
 
+/// What the terms of a score are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Features {
+    /// Hours since the post was written, never below 0.
+    pub age_hours: f64,
+    /// Impressions in the hours that engagement looks at.
+    pub impressions: u32,
+    /// Likes in those hours.
+    pub likes: u32,
+    /// Comments in those hours.
+    pub comments: u32,
+    /// Shares in those hours.
+    pub shares: u32,
+    /// What affinity is the logarithm of, less 1: viewer and author, 90 days, each event times its worth.
+    pub interactions: u64,
+}
+
 /// Why no page could be given. Mapped to a status in `http::error` alone.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum FeedError {
     /// The store cannot be read and no other rung of the ladder can answer; try again later.
     #[error("no source can answer the feed: {0}")]

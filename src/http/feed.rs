@@ -1,10 +1,12 @@
-//! `GET /api/v1/feed`: one page of a reader's feed.
+//! `GET /api/v1/feed`: one page of a reader's feed. `POST /api/v1/feed/invalidate`: its later pages are ranked anew.
 
 use std::time::Instant;
 
 use ::http::header::CACHE_CONTROL;
 use ::http::{HeaderValue, StatusCode};
 use edgefeed_storage::model::{Id, IdKind};
+use serde::Serialize;
+use utoipa::ToSchema;
 use warp::reply::Response;
 
 use super::error::Error;
@@ -39,9 +41,20 @@ pub(super) async fn page(services: Services, call: Call) -> Result<Response, Err
 /// The page as an answer, and the source that gave it.
 async fn answer(services: &Services, call: Call) -> Result<(&'static str, Response), Error> {
     let caller = services.door.admit(&call.headers).await?;
-    let request = request(&Query::parse(&call.query)?, caller, services.ids)?;
-    let page = (services.page)(request, now_ms()).await?;
+    let query = Query::parse(&call.query)?;
+    let request = request(&query, caller, services.ids)?;
+    let reached = reached(services, &query).await?;
+    let mut page = (services.page)(request, now_ms()).await?;
+    page.degraded.extend((!reached).then_some("position_not_reached"));
     Ok((page.served_from.name(), respond(&page)?))
+}
+
+/// Waits for the caller's own writes, where they are named; tells whether they are applied.
+async fn reached(services: &Services, query: &Query<'_>) -> Result<bool, Error> {
+    match query.get("min_position")? {
+        None | Some("") => Ok(true),
+        Some(position) => Ok((services.position)(position.to_owned()).await?),
+    }
 }
 
 fn respond(page: &FeedPage) -> Result<Response, Error> {
@@ -55,22 +68,35 @@ fn respond(page: &FeedPage) -> Result<Response, Error> {
     Ok(response)
 }
 
+/// What came of dropping a reader's pinned pages.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Invalidated {
+    /// How many rankings were pinned.
+    dropped: usize,
+}
+
+/// Drops the pinned pages of the caller, or of the user the caller may act for.
+pub(super) async fn invalidate(services: Services, call: Call) -> Result<Response, Error> {
+    let caller = services.door.admit(&call.headers).await?;
+    let viewer = viewer(&Query::parse(&call.query)?, caller, services.ids)?;
+    resource::json(&Invalidated { dropped: (services.forget)(viewer, now_ms()) })
+}
+
 /// What is asked, read strictly.
 fn request(query: &Query<'_>, caller: Caller, ids: IdKind) -> Result<FeedRequest, Error> {
-    // Read for its errors only: pages of the pure formula are all there is so far.
-    query.flag("refresh")?;
     Ok(FeedRequest {
         viewer: viewer(query, caller, ids)?,
         limit: query.number("limit", 1, MAX_LIMIT, DEFAULT_LIMIT)?,
         algo: query.choice("algo", &[("ranked", Algo::Ranked), ("time", Algo::Time)], Algo::Ranked)?,
         preset: preset(query)?,
+        refresh: query.flag("refresh")?,
         explain: query.flag("explain")?,
         cursor: cursor(query)?,
     })
 }
 
 /// The preset chosen; the balanced one when none is.
-pub(super) fn preset(query: &Query<'_>) -> Result<Preset, Error> {
+pub(crate) fn preset(query: &Query<'_>) -> Result<Preset, Error> {
     query.choice("preset", &Preset::ALL.map(|preset| (preset.name(), preset)), Preset::Balanced)
 }
 

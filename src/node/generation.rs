@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use edgefeed_storage::Store;
+use edgefeed_storage::model::Id;
+use edgefeed_sync::breaker::Breaker;
 use edgefeed_sync::sink::Sink;
 use edgefeed_sync::{Lag, Materializer};
 use parking_lot::Mutex;
 
 use super::discover::Discover;
+use super::inward::Inward;
 use super::jobs::Jobs;
 use super::outward::{self, Outside};
 use crate::affinity::{self, Affinity, Source};
@@ -22,7 +25,7 @@ use crate::fallback::Fallback;
 use crate::feed::{Answers, Feed};
 use crate::kept::Kept;
 use crate::trending::TrendingPosts;
-use crate::tuning::Tuning;
+use crate::tuning::{Requests, Tuning};
 
 /// How long following Kafka may take to stop: the batch being applied, and the library's own goodbye.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
@@ -32,9 +35,12 @@ const STOP_PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Grounds {
     pub(super) config: Config,
     pub(super) tuning: Arc<Tuning>,
+    pub(super) requests: Arc<Requests>,
     pub(super) keys: cursor::Keys,
     pub(super) outside: Option<Outside>,
     pub(super) fallback: Option<Arc<Fallback>>,
+    /// Around sending events to Kafka.
+    pub(super) kafka: Arc<Breaker>,
 }
 
 /// A store and what stands on it.
@@ -52,6 +58,8 @@ pub struct Generation {
     pub(super) affinity: Arc<Affinity>,
     /// What readers discover beside their feed.
     pub(super) discover: Discover,
+    /// Events that are posted.
+    pub(super) inward: Inward,
     warm: Box<dyn Warm>,
     running: Mutex<Running>,
 }
@@ -84,21 +92,27 @@ impl Generation {
         let trending = Arc::new(TrendingPosts::default());
         let affinity = histories(config, &store, &lag, grounds.outside.as_ref());
         let feed = Feed::new(Arc::clone(&store), Arc::clone(&trending), Arc::clone(&lag), Arc::clone(&grounds.tuning));
-        let feed = Arc::new(feed.with_histories(Arc::clone(&affinity)));
+        let feed = feed.with_histories(Arc::clone(&affinity)).with_requests(Arc::clone(&grounds.requests));
+        let feed = Arc::new(feed);
         let answers = Arc::new(Answers::new(
             Arc::clone(&feed),
             grounds.fallback.clone(),
             grounds.outside.as_ref().map(|outside| Arc::clone(&outside.breaker)),
             config.fallback.clone(),
             grounds.keys.clone(),
+            &config.cache,
         ));
         let discover = Discover::new(&store, &lag, &trending, grounds.keys.clone());
         let mut jobs = Jobs::start(config, &store, &trending);
         jobs.renew_histories(&affinity);
         discover.keep(&mut jobs);
+        jobs.keep_requests(&grounds.requests);
+        let (kept_pages, kept_requests) = (Arc::clone(&answers), Arc::clone(&grounds.requests));
+        jobs.forget_users(&store, move |users| forget_beside(&kept_pages, &kept_requests, users));
         let warm = Box::new(jobs.warm());
+        let inward = Inward::open(config, &store, &lag, &grounds.kafka)?;
         let running = Mutex::new(Running { materializer: Some(materializer), jobs: Some(jobs), sink: None });
-        Ok(Arc::new(Self { store, lag, feed, answers, affinity, discover, warm, running }))
+        Ok(Arc::new(Self { store, lag, feed, answers, affinity, discover, inward, warm, running }))
     }
 
     /// Starts this node's share of the sink, where it has the role.
@@ -120,6 +134,7 @@ impl Generation {
 
     /// Stops everything; what was applied is synced.
     pub(super) async fn stop(&self) -> Result<(), Failure> {
+        self.inward.intake.close().await;
         let Running { materializer, jobs, sink } = std::mem::take(&mut *self.running.lock());
         if let Some(jobs) = jobs {
             jobs.stop().await;
@@ -159,6 +174,21 @@ impl Current {
     pub fn kept(&self) -> Kept {
         let current = self.clone();
         Kept::found_by(move || Arc::clone(&current.now().store))
+    }
+
+    /// Puts another in its place; gives back the one that served.
+    pub(super) fn replace(&self, next: Arc<Generation>) -> Arc<Generation> {
+        self.0.swap(next)
+    }
+}
+
+/// Drops what is kept of users beside the store: their pages, and their requests of late.
+pub(super) fn forget_beside(answers: &Answers, requests: &Requests, users: &[Id]) {
+    for user in users {
+        answers.forget_all(*user, now_ms());
+        if let Err(error) = requests.forget(*user) {
+            tracing::error!(%error, "requests of a user who left are still kept beside the store");
+        }
     }
 }
 

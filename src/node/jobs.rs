@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use edgefeed_storage::model::Id;
 use edgefeed_storage::{Store, StoreError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -15,9 +16,13 @@ use crate::config::Config;
 use crate::metrics;
 use crate::suggest::Suggestions;
 use crate::trending::TrendingPosts;
+use crate::tuning::Requests;
 
 const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
+/// How often the store is asked whether somebody left.
+const FORGET_EVERY: Duration = Duration::from_secs(1);
 const MEASURE_EVERY: Duration = Duration::from_secs(5);
+const REQUESTS_EVERY: Duration = Duration::from_secs(10);
 const HISTORIES_EVERY: Duration = Duration::from_secs(30);
 const SUGGESTIONS_EVERY: Duration = Duration::from_secs(5);
 
@@ -122,6 +127,38 @@ impl Jobs {
                 () = run => {}
             }
         });
+    }
+
+    /// Keeps the requests of late beside the store.
+    pub(super) fn keep_requests(&mut self, requests: &Arc<Requests>) {
+        let requests = Arc::clone(requests);
+        self.every("recent_requests", REQUESTS_EVERY, move || {
+            if let Err(error) = requests.write() {
+                tracing::warn!(%error, "the requests of late are not kept");
+            }
+            Ok(())
+        });
+    }
+
+    /// Removes what is kept of users who left: `elsewhere` than in the store first.
+    pub(super) fn forget_users(&mut self, store: &Arc<Store>, elsewhere: impl Fn(&[Id]) + Send + Sync + 'static) {
+        let (kept, stopping) = (Arc::clone(store), self.stopping());
+        self.every("forget", FORGET_EVERY, move || {
+            let users = kept.unswept();
+            if users.is_empty() {
+                return Ok(());
+            }
+            elsewhere(&users);
+            let removed = kept.sweep_forgotten(|| !stopping())?.unwrap_or_default();
+            tracing::info!(users = users.len(), ?removed, "what was kept of users who left is removed");
+            Ok(())
+        });
+    }
+
+    /// Whether the node stops: for long work on threads that may wait.
+    fn stopping(&self) -> impl Fn() -> bool + Send + Sync + 'static {
+        let stop = self.stop.subscribe();
+        move || *stop.borrow()
     }
 
     pub(super) async fn stop(mut self) {

@@ -2,8 +2,12 @@
 
 mod discover;
 mod generation;
+mod inward;
 mod jobs;
+mod keeping;
 mod outward;
+mod rebuild;
+mod rejoin;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
-use crate::admin::{self, Breakers, Guard, Parts, SinkDoor};
+use crate::admin::{self, Breakers, FeedDoor, Guard, Parts, ResyncDoor, SinkDoor};
 use crate::auth::Auth;
 use crate::clock::now_ms;
 use crate::config::{Config, Inputs, Loaded, Role};
@@ -24,11 +28,15 @@ use crate::cursor;
 use crate::dead_letters::DeadLetters;
 use crate::failure::Failure;
 use crate::fallback::Fallback;
+use crate::forget::Hook;
 use crate::http::{self, Door, Drained, Edge, Renewable, Services};
 use crate::status::Status;
-use crate::tuning::{Origin, Reload, Tuning};
+use crate::tuning::{Origin, Reload, Requests, Tuning};
 use generation::Grounds;
+use keeping::Keeping;
 use outward::Outside;
+use rebuild::Rebuilder;
+use rejoin::Rejoin;
 
 pub use generation::{Current, Generation};
 
@@ -46,6 +54,9 @@ pub struct Node {
     reload: Arc<Reload>,
     current: Current,
     grounds: Arc<Grounds>,
+    rebuilder: Arc<Rebuilder>,
+    rejoin: Rejoin,
+    keeping: Keeping,
     servers: Vec<JoinHandle<Drained>>,
 }
 
@@ -65,38 +76,54 @@ impl Node {
         let public = bind(config.http.listen, "http.listen").await?;
         let operators = bind(config.admin.listen, "admin.listen").await?;
         let (http, admin) = (address(&public)?, address(&operators)?);
-        let (renewable, public_edge) = front(&config)?;
+        let (renewable, public_edge, admin_edge) = front(&config)?;
         let store = open(&config).await?;
         let tuning = Arc::new(Tuning::of(&config.ranking));
-        let reload = Arc::new(Reload::new(origin, Arc::clone(&tuning)));
+        let reload = Arc::new(Reload::new(origin, Arc::clone(&tuning), {
+            let renewable = renewable.clone();
+            move |config: &Config| renewable.renew(config)
+        }));
         let outside = Outside::new(&config)?;
         let center = outside.as_ref().map(|outside| Arc::clone(&outside.breaker));
         let postgres = config.postgres.is_set().then(|| Breaker::new("postgres", &config.breaker));
-        let breakers: Breakers = center.iter().chain(&postgres).cloned().collect();
+        let kafka = Breaker::new("kafka", &config.breaker);
+        let breakers: Breakers = center.iter().chain(&postgres).chain([&kafka]).cloned().collect();
         let fallback = fallback(&config, postgres)?;
         let keys = cursor::Keys::new(&config.http.cursor_key, &config.http.cursor_key_previous);
-        let grounds = Arc::new(Grounds { config, tuning, keys, outside, fallback });
+        let requests = Arc::new(Requests::open(&config.storage.dir, config.ranking.recent_requests));
+        let grounds = Arc::new(Grounds { config, tuning, requests, keys, outside, fallback, kafka });
         let config = &grounds.config;
         let first = Generation::start(&grounds, store)?;
         first.start_sink(&grounds)?;
         let current = Current::new(first);
+        let rebuilder = Rebuilder::new(&grounds, &current);
+        let rejoin = Rejoin::start(&grounds, &current, &rebuilder);
         let status = Arc::new(Status::default());
         tell(&status, &current, &grounds, &breakers);
+        tell_jobs(&status, &rebuilder, &rejoin);
         let routes = http::routes(&services(&current, &renewable, config));
-        let own_sink = current.clone();
+        let (own_sink, ranking) = (current.clone(), current.clone());
+        let (pages, requests) = (current.clone(), Arc::clone(&grounds.requests));
+        let beside: Hook = Arc::new(move |users| generation::forget_beside(&pages.now().answers, &requests, users));
+        let keeping = Keeping::start(config, current.kept(), grounds.outside.as_ref(), beside, &status);
         let parts = Parts {
             breakers,
             dead_letters: DeadLetters::new(current.kept(), config.kafka.topics.clone()),
             sink: SinkDoor::of(config, move || own_sink.now().sink()),
             reload: Arc::clone(&reload),
+            resync: resync_door(&rebuilder),
+            feed: FeedDoor::of(move || Arc::clone(&ranking.now().feed)),
+            keeper: Arc::clone(&keeping.keeper),
+            inspector: Arc::clone(&keeping.inspector),
+            forgetter: Arc::clone(&keeping.forgetter),
         };
         let admin_routes = admin::routes(Arc::clone(&status), recorder, Guard::new(&config.admin.token), parts);
         let servers = vec![
             tokio::spawn(http::serve(public, routes, public_edge, drain(&status))),
-            tokio::spawn(http::serve(operators, admin_routes, Edge::admin(&config.limits, None), drain(&status))),
+            tokio::spawn(http::serve(operators, admin_routes, admin_edge, drain(&status))),
         ];
         status.set_started();
-        Ok(Self { status, renewable, http, admin, reload, current, grounds, servers })
+        Ok(Self { status, renewable, http, admin, reload, current, grounds, rebuilder, rejoin, keeping, servers })
     }
 
     /// The store that serves now, and what stands on it.
@@ -113,6 +140,9 @@ impl Node {
                 tracing::warn!(connections = cut, "the drain deadline cut connections that were still busy");
             }
         }
+        self.rejoin.stop();
+        self.rebuilder.stop().await;
+        self.keeping.stop();
         if let Some(fallback) = &self.grounds.fallback {
             fallback.close().await;
         }
@@ -122,13 +152,27 @@ impl Node {
 
 /// What readers are answered with: by the generation that serves when they ask.
 fn services(current: &Current, renewable: &Renewable, config: &Config) -> Services {
-    let (page, trending, suggested) = (current.clone(), current.clone(), current.clone());
+    let (page, explain, forget) = (current.clone(), current.clone(), current.clone());
+    let (trending, suggested) = (current.clone(), current.clone());
+    let (events, position) = (current.clone(), current.clone());
     Services {
         door: Arc::clone(&renewable.door),
         ids: config.node.ids,
         page: Arc::new(move |request, now_ms| Box::pin(Arc::clone(&page.now().answers).page(request, now_ms))),
+        explain: Arc::new(move |request, now_ms| {
+            Box::pin(Arc::clone(&explain.now().feed).explain_well(request, now_ms))
+        }),
+        forget: Arc::new(move |viewer, now_ms| forget.now().answers.forget(viewer, now_ms)),
         trending: Arc::new(move |request, now_ms| (trending.now().discover.trending)(request, now_ms)),
         suggested: Arc::new(move |request, now_ms| (suggested.now().discover.suggested)(request, now_ms)),
+        events: Arc::new(move |caller, body, now_ms| {
+            Box::pin(Arc::clone(&events.now().inward.intake).post(caller, body, now_ms))
+        }),
+        position: Arc::new(move |text| {
+            let positions = Arc::clone(&position.now().inward.positions);
+            Box::pin(async move { positions.reached(&text).await })
+        }),
+        max_body_bytes: config.limits.max_body_bytes,
     }
 }
 
@@ -185,14 +229,16 @@ fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
     listener.local_addr().map_err(|error| Failure::failed(format!("a listener has no address: {error}")))
 }
 
-/// The way in and the edge of the public listener.
-fn front(config: &Config) -> Result<(Renewable, Edge), Failure> {
+/// The way in, and the edges of the public and the admin listener.
+fn front(config: &Config) -> Result<(Renewable, Edge, Edge), Failure> {
     let unusable = |problem| Failure::config(&[problem]);
     let auth = Auth::new(&config.auth, config.node.ids).map_err(unusable)?;
     let tls = config.http.tls().map_err(unusable)?;
-    let edge = Edge::public(&config.http, &config.limits, tls.clone());
+    let admin_tls = config.admin.tls().map_err(unusable)?;
+    let public = Edge::public(&config.http, &config.limits, tls.clone());
+    let admin = Edge::admin(&config.limits, admin_tls.clone());
     let door = Arc::new(Door::new(auth, &config.limits));
-    Ok((Renewable { door, tls: tls.into_iter().collect() }, edge))
+    Ok((Renewable { door, tls: tls.into_iter().chain(admin_tls).collect() }, public, admin))
 }
 
 async fn open(config: &Config) -> Result<Arc<Store>, Failure> {
@@ -226,6 +272,7 @@ fn tell(status: &Status, current: &Current, grounds: &Grounds, breakers: &Breake
     status.add_section("ingest", of(|now| now.lag.snapshot(now_ms())));
     status.add_section("store", of(|now| now.store.stats().map_or(Value::Null, store_section)));
     status.add_section("affinity", of(|now| now.affinity.snapshot()));
+    status.add_section("spool", of(|now| now.inward.intake.snapshot(now_ms())));
     if config.node.has(Role::Sink) {
         status.add_section("sink", of(|now| now.sink().map_or(Value::Null, |sink| outward::section(&sink))));
     }
@@ -240,6 +287,18 @@ fn tell(status: &Status, current: &Current, grounds: &Grounds, breakers: &Breake
     }));
     status.add_check(unless(|now| (!now.is_warm()).then(|| "reading the store into memory".to_owned())));
     status.add_check(unless(|now| now.answers.out_of_reach()));
+}
+
+/// The same of the jobs against the center.
+fn tell_jobs(status: &Status, rebuilder: &Arc<Rebuilder>, rejoin: &Rejoin) {
+    let told = Arc::clone(rebuilder);
+    status.add_section("resync", move || told.section());
+    status.add_section("rejoin", rejoin.section());
+}
+
+fn resync_door(rebuilder: &Arc<Rebuilder>) -> ResyncDoor {
+    let (seen, ordered) = (Arc::clone(rebuilder), Arc::clone(rebuilder));
+    ResyncDoor { seen: Arc::new(move || seen.seen()), order: Arc::new(move |order| ordered.order(order)) }
 }
 
 fn fallback(config: &Config, breaker: Option<Arc<Breaker>>) -> Result<Option<Arc<Fallback>>, Failure> {

@@ -3,6 +3,7 @@
 //! `operations` is the counterpart of `http/router`: a test holds the two together, route by route.
 
 mod answers;
+mod events;
 mod id;
 mod operations;
 mod parameters;
@@ -17,8 +18,10 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathsBuilder, Required};
 use utoipa::openapi::{PathItem, RefOr, Schema, SecurityRequirement};
 
-use crate::feed::{FeedPage, JsonId};
+use crate::events::Answer;
+use crate::feed::{Explanation, FeedPage, JsonId};
 use crate::http::error::ErrorBody;
+use crate::http::feed::Invalidated;
 use crate::suggest::SuggestedUsers;
 use crate::trending::TrendingPage;
 
@@ -43,8 +46,12 @@ pub fn document(ids: IdKind) -> OpenApi {
         .description(Some("`sub` is the user. Acting for another needs the scope `feed:any` or `events:any`."));
     let components = ComponentsBuilder::new()
         .schemas_from_iter(whole::<FeedPage>())
+        .schemas_from_iter(whole::<Explanation>())
+        .schemas_from_iter(whole::<Answer>())
+        .schema(events::NAME, events::schema())
         .schemas_from_iter(whole::<TrendingPage>())
         .schemas_from_iter(whole::<SuggestedUsers>())
+        .schemas_from_iter(whole::<Invalidated>())
         .schemas_from_iter(whole::<ErrorBody>())
         // Last: the kind of ids is the deployment's, not the type's.
         .schema(JsonId::name(), id::schema(ids))

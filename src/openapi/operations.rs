@@ -4,8 +4,10 @@ use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, Parameter};
 use utoipa::openapi::{Response, ResponsesBuilder, SecurityRequirement};
 
 use super::answers::{self, Wrong};
-use super::parameters;
-use crate::feed::FeedPage;
+use super::{events as posted, parameters};
+use crate::events::Answer;
+use crate::feed::{Explanation, FeedPage};
+use crate::http::feed::Invalidated;
 use crate::suggest::SuggestedUsers;
 use crate::trending::TrendingPage;
 
@@ -19,7 +21,7 @@ pub(super) struct Described {
 
 /// The whole list.
 pub(super) fn all() -> Vec<Described> {
-    vec![feed(), trending(), suggested(), document()]
+    vec![feed(), explain(), invalidate(), trending(), suggested(), events(), document()]
 }
 
 /// What an operation is.
@@ -35,6 +37,10 @@ struct Plan<'a> {
 impl Plan<'_> {
     fn get(self, path: &'static str) -> Described {
         Described { path, method: HttpMethod::Get, operation: self.operation().build() }
+    }
+
+    fn post(self, path: &'static str) -> Described {
+        Described { path, method: HttpMethod::Post, operation: self.operation().build() }
     }
 
     fn operation(self) -> OperationBuilder {
@@ -63,6 +69,30 @@ fn feed() -> Described {
     plan.get("/api/v1/feed")
 }
 
+fn invalidate() -> Described {
+    let plan = Plan {
+        id: "invalidate",
+        summary: "The later pages of a reader's feed are ranked anew: drops what is pinned of it.",
+        parameters: parameters::invalidate(),
+        status: "200",
+        answer: answers::json::<Invalidated>("How many rankings were pinned.").build(),
+        wrong: &[Wrong::Caller, Wrong::Scope],
+    };
+    plan.post("/api/v1/feed/invalidate")
+}
+
+fn explain() -> Described {
+    let plan = Plan {
+        id: "explain",
+        summary: "Why a post stands where it does on the reader's ranking, or which stage left it out.",
+        parameters: parameters::explain(),
+        status: "200",
+        answer: answers::json::<Explanation>("Everything there is to say of the post.").build(),
+        wrong: &[Wrong::Caller, Wrong::Scope],
+    };
+    plan.get("/api/v1/feed/explain")
+}
+
 fn trending() -> Described {
     let plan = Plan {
         id: "trending",
@@ -85,6 +115,19 @@ fn suggested() -> Described {
         wrong: &[Wrong::Caller],
     };
     plan.get("/api/v1/discover/suggested-users")
+}
+
+fn events() -> Described {
+    let plan = Plan {
+        id: "events",
+        summary: "What readers did: taken when Kafka has acknowledged it, or when it is on this node's disk.",
+        parameters: Vec::new(),
+        status: "202",
+        answer: answers::json::<Answer>("What was taken, what was not, and where to wait for it.").build(),
+        wrong: &[Wrong::Caller, Wrong::Scope, Wrong::Type],
+    };
+    let operation = plan.operation().request_body(Some(posted::body())).build();
+    Described { path: "/api/v1/events", method: HttpMethod::Post, operation }
 }
 
 fn document() -> Described {

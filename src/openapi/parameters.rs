@@ -51,7 +51,13 @@ fn limit(max: usize, what: &str) -> Parameter {
 
 fn cursor() -> Parameter {
     let sealed = text().max_length(Some(MAX_CURSOR_BYTES));
-    query("cursor", false, sealed, "The `cursor` of the page before; without it, or empty, the first page.")
+    query(
+        "cursor",
+        false,
+        sealed,
+        "The `cursor` of the page before; without it, or empty, the first page. It goes on with its own chain: \
+         in its order, by its preset, whatever else is asked for.",
+    )
 }
 
 fn preset() -> Parameter {
@@ -73,8 +79,28 @@ pub(super) fn feed() -> Vec<Parameter> {
         preset(),
         flag("explain", "`1`: each post carries its features and weights."),
         flag("refresh", "`1`: posts served to this user in the last 30 minutes stand after all others."),
-        query("user", false, id(), "Whose feed, if not the caller's own; needs the scope `feed:any`."),
+        query(
+            "min_position",
+            false,
+            text(),
+            "The `position` that posting events gave: waited for, two seconds at most, until its events are in the page.",
+        ),
+        user(),
     ]
+}
+
+/// Of `GET /api/v1/feed/explain`.
+pub(super) fn explain() -> Vec<Parameter> {
+    vec![query("post_id", true, id(), "Which post."), preset(), user()]
+}
+
+fn user() -> Parameter {
+    query("user", false, id(), "Whose feed, if not the caller's own; needs the scope `feed:any`.")
+}
+
+/// Of `POST /api/v1/feed/invalidate`.
+pub(super) fn invalidate() -> Vec<Parameter> {
+    vec![user()]
 }
 
 /// Of `GET /api/v1/feed/trending`.

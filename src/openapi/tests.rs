@@ -19,6 +19,11 @@ fn services(ids: IdKind) -> Services {
         page: Arc::new(|_, _| Box::pin(pending())),
         trending: Arc::new(|_, _| Box::pin(pending())),
         suggested: Arc::new(|_, _| Box::pin(pending())),
+        explain: Arc::new(|_, _| Box::pin(pending())),
+        forget: Arc::new(|_, _| 0),
+        events: Arc::new(|_, _, _| Box::pin(pending())),
+        position: Arc::new(|_| Box::pin(pending())),
+        max_body_bytes: 0,
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Config {
     pub trending_max: usize,
     /// How often the trending posts are found anew, in milliseconds.
     pub trending_refresh_ms: u64,
+    /// How many requests are remembered for trying other numbers on them; 0: none.
+    pub recent_requests: usize,
     /// Posts by authors of high affinity: how far back, in days. At most 14.
     pub affinity_days: u32,
     /// Posts by authors of high affinity: how many authors.
@@ -127,6 +129,7 @@ impl Default for Config {
             followed_max: 500,
             trending_max: 200,
             trending_refresh_ms: 1_000,
+            recent_requests: 10_000,
             affinity_days: 14,
             affinity_authors_max: 200,
             affinity_max: 200,
@@ -145,6 +148,9 @@ impl Config {
         if self.trending_refresh_ms < 100 {
             problems.push("ranking.trending_refresh_ms is below 100; use 100 or more".to_owned());
         }
+        if self.recent_requests > 100_000 {
+            problems.push(format!("ranking.recent_requests is {}; use at most 100000", self.recent_requests));
+        }
         for (name, numbers) in &self.presets {
             let at = format!("ranking.presets.{name}");
             match Preset::of(name) {
@@ -152,12 +158,12 @@ impl Config {
                 Some(Preset::Balanced) => {
                     problems.push(format!("{at} is [ranking] itself; set its numbers there"));
                 }
-                Some(preset) => problems.extend(bad(self.preset_over(preset, numbers), &at)),
+                Some(preset) => problems.extend(self.worse(self.preset_over(preset, numbers), &at)),
             }
         }
         problems.extend(self.experiment.problems());
         let at = "ranking.experiment.numbers";
-        problems.extend(bad(self.experiment.numbers.over(self, at), at));
+        problems.extend(self.worse(self.experiment.numbers.over(self, at), at));
         problems
     }
 
@@ -214,6 +220,16 @@ impl Config {
         ]
     }
 
+    /// What is wrong with a set made from this one and not with this one.
+    fn worse(&self, set: Result<Self, Vec<String>>, at: &str) -> Vec<String> {
+        let set = match set {
+            Ok(set) => set,
+            Err(problems) => return problems,
+        };
+        let known = self.out_of_bounds(at);
+        set.out_of_bounds(at).into_iter().filter(|problem| !known.contains(problem)).collect()
+    }
+
     /// The set of a preset: the numbers here, over them the preset's own, over them the operator's.
     ///
     /// # Errors
@@ -242,7 +258,7 @@ impl Config {
             Ok(Value::Object(numbers)) => numbers,
             _ => Map::new(),
         };
-        for other in ["trending_refresh_ms", "presets", "experiment"] {
+        for other in ["trending_refresh_ms", "recent_requests", "presets", "experiment"] {
             numbers.remove(other);
         }
         numbers
@@ -269,9 +285,4 @@ impl Config {
     pub fn viewed_ms(&self) -> i64 {
         i64::from(self.viewed_hours) * HOUR_MS
     }
-}
-
-/// What is wrong with a set made from others.
-fn bad(set: Result<Config, Vec<String>>, at: &str) -> Vec<String> {
-    set.map_or_else(|problems| problems, |set| set.out_of_bounds(at))
 }

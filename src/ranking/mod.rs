@@ -37,6 +37,16 @@ impl Sources {
         Self(self.0 | other.0)
     }
 
+    /// All of them in one byte, of which the highest bit is free.
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// The sources of [`Sources::bits`].
+    pub const fn of_bits(bits: u8) -> Self {
+        Self(bits)
+    }
+
     /// The names used in answers, in a fixed order.
     pub fn names(self) -> Vec<&'static str> {
         [(Self::FOLLOWED, "followed"), (Self::TRENDING, "trending"), (Self::AFFINITY, "affinity")]
@@ -62,11 +72,15 @@ pub struct Ranked {
     pub terms: score::Terms,
     /// What it is ranked by.
     pub score: f64,
+    /// Whether it stands after all that were not served to the viewer lately.
+    pub served: bool,
 }
 
-/// Best first: score, then creation time, then id, all descending. A total order: scores are never NaN.
+/// Best first: what was not served lately, then score, then creation time, then id, all descending. A total order: scores
+/// are never NaN.
 pub fn by_score(left: &Ranked, right: &Ranked) -> std::cmp::Ordering {
-    right.score.total_cmp(&left.score).then_with(|| newest_first(left, right))
+    let scores = || right.score.total_cmp(&left.score);
+    left.served.cmp(&right.served).then_with(scores).then_with(|| newest_first(left, right))
 }
 
 /// Newest first, ties by id, highest first.

@@ -41,6 +41,22 @@ impl Preset {
         Self::ALL.into_iter().find(|preset| preset.name() == name)
     }
 
+    /// Its code on disk and in cursors; codes never change.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Balanced => 0,
+            Self::Latest => 1,
+            Self::Friends => 2,
+            Self::CatchUp => 3,
+            Self::QuietVoices => 4,
+        }
+    }
+
+    /// The preset of a code.
+    pub fn of_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|preset| preset.code() == code)
+    }
+
     /// Its numbers, where they differ from those of `[ranking]`. docs/ranking.md says why each is what it is.
     pub(super) fn overrides(self) -> Overrides {
         let numbers = match self {
@@ -91,7 +107,8 @@ impl Overrides {
         }
         let read: Result<Config, _> = serde_json::from_value(Value::Object(numbers));
         let set = read.map_err(|error| vec![format!("{at}: {error}; give numbers like those of [ranking]")])?;
-        Ok(Config { trending_refresh_ms: base.trending_refresh_ms, ..set })
+        let Config { trending_refresh_ms, recent_requests, .. } = *base;
+        Ok(Config { trending_refresh_ms, recent_requests, ..set })
     }
 }
 

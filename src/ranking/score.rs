@@ -17,10 +17,14 @@ pub struct Terms {
     pub affinity: f64,
 }
 
-/// exp(−decay · age in hours); an age below zero counts as zero.
+/// Hours since a post was written; an age below zero counts as zero.
+pub fn age_hours(created_at: TimestampMs, now_ms: TimestampMs) -> f64 {
+    now_ms.saturating_sub(created_at).max(0) as f64 / HOUR_MS as f64
+}
+
+/// exp(−decay · age in hours).
 pub fn freshness(config: &Config, created_at: TimestampMs, now_ms: TimestampMs) -> f64 {
-    let age_hours = now_ms.saturating_sub(created_at).max(0) as f64 / HOUR_MS as f64;
-    (-config.freshness_decay * age_hours).exp()
+    (-config.freshness_decay * age_hours(created_at, now_ms)).exp()
 }
 
 /// The events that engagement looks at: those of the running hour and of as many before it as the configuration says.

@@ -51,6 +51,18 @@ impl Queue {
 
 /// Given the authors of the posts in order of score, the ranks in order of place, for the first `places`.
 pub fn space(authors: impl IntoIterator<Item = AuthorNo>, rules: &Spacing, places: usize) -> Vec<usize> {
+    space_in_two(authors, usize::MAX, rules, places)
+}
+
+/// The same, where the ranks from `first` on stand after all before them, whatever the rules make of those; the rules
+/// then go on where they are.
+pub fn space_in_two(
+    authors: impl IntoIterator<Item = AuthorNo>,
+    first: usize,
+    rules: &Spacing,
+    places: usize,
+) -> Vec<usize> {
+    let mut after: Vec<(usize, usize)> = Vec::new();
     let mut numbers: HashMap<AuthorNo, usize> = HashMap::new();
     let mut queues: Vec<Queue> = Vec::new();
     let mut total = 0;
@@ -59,7 +71,11 @@ pub fn space(authors: impl IntoIterator<Item = AuthorNo>, rules: &Spacing, place
             queues.push(Queue { ranks: VecDeque::new(), places: VecDeque::new(), in_first: 0 });
             queues.len() - 1
         });
-        queues[number].ranks.push_back(rank);
+        if rank < first {
+            queues[number].ranks.push_back(rank);
+        } else {
+            after.push((rank, number));
+        }
         total = rank + 1;
     }
     let mut ready: BinaryHeap<Reverse<(usize, usize)>> = queues
@@ -70,6 +86,14 @@ pub fn space(authors: impl IntoIterator<Item = AuthorNo>, rules: &Spacing, place
     let mut waiting: BinaryHeap<Reverse<(usize, usize)>> = BinaryHeap::new();
     let mut order = Vec::with_capacity(total.min(places));
     for place in 0..total.min(places) {
+        if ready.is_empty() && waiting.is_empty() {
+            for (rank, number) in std::mem::take(&mut after) {
+                if queues[number].ranks.is_empty() {
+                    waiting.push(Reverse((queues[number].opens_at(rules), number)));
+                }
+                queues[number].ranks.push_back(rank);
+            }
+        }
         while let Some(Reverse((_, number))) = waiting.peek().copied().filter(|Reverse((opens, _))| *opens <= place) {
             waiting.pop();
             ready.extend(queues[number].ranks.front().map(|rank| Reverse((*rank, number))));
@@ -107,24 +131,20 @@ mod tests {
         names.iter().map(|name| AuthorNo::from(*name)).collect()
     }
 
-    /// The rule as the contract words it, place by place over everything left.
+    /// Whether a rank may stand behind an order, as the contract words it.
+    fn may_stand(authors: &[AuthorNo], order: &[usize], rank: usize, rules: &Spacing) -> bool {
+        let place = order.len();
+        let taken: Vec<usize> = (0..place).filter(|before| authors[order[*before]] == authors[rank]).collect();
+        let in_first = taken.iter().filter(|before| **before < rules.first_places).count();
+        let in_window = taken.iter().filter(|before| **before + rules.window > place).count();
+        taken.last().is_none_or(|last| place - last >= rules.gap)
+            && (place >= rules.first_places || in_first < rules.first_max)
+            && in_window < rules.window_max
+    }
+
+    /// The rule place by place, over everything left.
     fn naive(authors: &[AuthorNo], rules: &Spacing) -> Vec<usize> {
-        let mut left: Vec<usize> = (0..authors.len()).collect();
-        let mut order: Vec<usize> = Vec::new();
-        while !left.is_empty() {
-            let place = order.len();
-            let may = |rank: &usize| {
-                let taken: Vec<usize> = (0..place).filter(|before| authors[order[*before]] == authors[*rank]).collect();
-                let in_first = taken.iter().filter(|before| **before < rules.first_places).count();
-                let in_window = taken.iter().filter(|before| **before + rules.window > place).count();
-                taken.last().is_none_or(|last| place - last >= rules.gap)
-                    && (place >= rules.first_places || in_first < rules.first_max)
-                    && in_window < rules.window_max
-            };
-            let at = left.iter().position(may).unwrap_or(0);
-            order.push(left.remove(at));
-        }
-        order
+        naive_in_two(authors, authors.len(), rules)
     }
 
     #[test]
@@ -138,8 +158,33 @@ mod tests {
         assert_eq!(space(authors(&[7; 200]), &Spacing::default(), 200), (0..200).collect::<Vec<_>>());
     }
 
+    /// Two orders, one after the other: the rules look back across the border, and nothing stands on the wrong side of it.
+    fn naive_in_two(authors: &[AuthorNo], first: usize, rules: &Spacing) -> Vec<usize> {
+        let mut order: Vec<usize> = Vec::new();
+        for part in [0..first.min(authors.len()), first.min(authors.len())..authors.len()] {
+            let mut left: Vec<usize> = part.collect();
+            while !left.is_empty() {
+                let at = left.iter().position(|rank| may_stand(authors, &order, *rank, rules)).unwrap_or(0);
+                order.push(left.remove(at));
+            }
+        }
+        order
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #[test]
+        fn what_stands_after_all_others_does_so_under_the_same_rules(
+            names in prop::collection::vec(0u32..12, 0..120), first in 0usize..130, places in 0usize..130,
+        ) {
+            let authors = authors(&names);
+            let rules = Spacing::default();
+            let mut naive = naive_in_two(&authors, first, &rules);
+            prop_assert_eq!(&space_in_two(authors.iter().copied(), first, &rules, usize::MAX), &naive);
+            naive.truncate(places);
+            prop_assert_eq!(space_in_two(authors.iter().copied(), first, &rules, places), naive, "a page is a prefix");
+        }
+
         #[test]
         fn places_equal_the_rule_applied_place_by_place(names in prop::collection::vec(0u32..12, 0..160)) {
             let authors = authors(&names);

@@ -1,7 +1,10 @@
 //! Which numbers rank for whom. A request asks once and carries what it got: no page is made of two sets, whenever they
 //! are exchanged.
 
+mod recent;
 mod reload;
+mod replay;
+mod report;
 
 #[cfg(test)]
 mod tests;
@@ -14,7 +17,10 @@ use edgefeed_storage::model::Id;
 
 use crate::ranking::{Config, Experiment, Preset};
 
+pub use recent::{Recent, Requests};
 pub use reload::{Origin, Refused, Reload, Reloaded, describe_metrics};
+pub use replay::{REPLAY_MAX, replay};
+pub use report::{PLACES, Report, SetReport, Shown, Side};
 
 /// One set of numbers with its names.
 #[derive(Debug, PartialEq)]

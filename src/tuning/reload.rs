@@ -1,5 +1,5 @@
-//! The configuration, read once more while the node runs: the ranking changes at once and whole, everything else with
-//! the next start.
+//! The configuration, read once more while the node runs: the ranking changes at once and whole, keys and certificates
+//! are read anew, everything else changes with the next start.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,11 +9,21 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use super::Tuning;
-use crate::config::{Inputs, Loaded, load};
+use crate::config::{Config, Inputs, Loaded, load};
 use crate::problem::Problem;
 
-/// Keys of `[ranking]` that jobs are started with.
-const NEEDS_RESTART: [&str; 1] = ["ranking.trending_refresh_ms"];
+/// Keys beside `[ranking]` whose new values are in force at once.
+const RENEWED: [&str; 5] = [
+    "auth.hs256_secret",
+    "auth.hs256_secret_previous",
+    "auth.public_key_file",
+    "auth.public_key_file_previous",
+    "auth.jwks_file",
+];
+/// Keys that decide what the above mean: while one of them waits for a restart, so do those.
+const RENEWED_UNDER: [&str; 3] = ["auth.mode", "auth.algorithm", "auth.jwks_url"];
+/// Keys of `[ranking]` that parts are started with.
+const NEEDS_RESTART: [&str; 2] = ["ranking.recent_requests", "ranking.trending_refresh_ms"];
 
 /// What a reload did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -22,6 +32,8 @@ pub struct Reloaded {
     pub changed: Vec<String>,
     /// Keys that differ from what the node was started with and wait for the next start.
     pub needs_restart: Vec<String>,
+    /// Keys and certificates that could not be read anew; those of before stay in use.
+    pub not_renewed: Vec<Problem>,
     /// The version of each set of numbers now in force.
     pub weights_versions: BTreeMap<String, String>,
 }
@@ -44,10 +56,14 @@ pub struct Origin {
     pub loaded: Loaded,
 }
 
+/// Reads keys and certificates anew.
+type Renew = Box<dyn Fn(&Config) -> Result<(), Vec<Problem>> + Send + Sync>;
+
 /// Reads the configuration again.
 pub struct Reload {
     origin: Option<Origin>,
     tuning: Arc<Tuning>,
+    renew: Renew,
     /// What was read last and could stand. Held over a whole reload: of two at a time the later one must win.
     last: Mutex<Option<Loaded>>,
 }
@@ -59,9 +75,13 @@ impl fmt::Debug for Reload {
 }
 
 impl Reload {
-    /// Reloads from an origin, of which the sets in force were made.
-    pub fn new(origin: Option<Origin>, tuning: Arc<Tuning>) -> Self {
-        Self { origin, tuning, last: Mutex::default() }
+    /// Reloads from an origin, of which the sets in force were made. `renew` reads keys and certificates anew.
+    pub fn new(
+        origin: Option<Origin>,
+        tuning: Arc<Tuning>,
+        renew: impl Fn(&Config) -> Result<(), Vec<Problem>> + Send + Sync + 'static,
+    ) -> Self {
+        Self { origin, tuning, renew: Box::new(renew), last: Mutex::default() }
     }
 
     /// Reads all sources, checks the whole, and puts the ranking in force. Reads files: call it where that may wait.
@@ -73,7 +93,12 @@ impl Reload {
         let result = if outcome.is_ok() { "applied" } else { "refused" };
         metrics::counter!("edgefeed_config_reloads_total", "result" => result).increment(1);
         match &outcome {
-            Ok(done) => tracing::info!(changed = ?done.changed, needs_restart = ?done.needs_restart, "reloaded"),
+            Ok(done) => {
+                for problem in &done.not_renewed {
+                    tracing::error!(%problem, "not renewed");
+                }
+                tracing::info!(changed = ?done.changed, needs_restart = ?done.needs_restart, "reloaded");
+            }
             Err(Refused::NoSources) => tracing::warn!("nothing to reload from"),
             Err(Refused::Problems(problems)) => {
                 for problem in problems {
@@ -88,14 +113,20 @@ impl Reload {
         let origin = self.origin.as_ref().ok_or(Refused::NoSources)?;
         let mut last = self.last.lock();
         let fresh = load(&origin.inputs).map_err(Refused::Problems)?;
-        let hot = |key: &String| key.starts_with("ranking.") && !NEEDS_RESTART.contains(&key.as_str());
         let changed = last.as_ref().unwrap_or(&origin.loaded).differences(&fresh);
         let waits = origin.loaded.differences(&fresh);
+        let renews = !RENEWED_UNDER.iter().any(|key| waits.contains(*key));
+        let hot = |key: &String| {
+            let key = key.as_str();
+            key.starts_with("ranking.") && !NEEDS_RESTART.contains(&key) || renews && RENEWED.contains(&key)
+        };
+        let renewed = if renews { (self.renew)(&fresh.config) } else { Ok(()) };
         self.tuning.replace(&fresh.config.ranking);
         *last = Some(fresh);
         Ok(Reloaded {
             changed: changed.into_iter().filter(hot).collect(),
             needs_restart: waits.into_iter().filter(|key| !hot(key)).collect(),
+            not_renewed: renewed.err().unwrap_or_default(),
             weights_versions: self.tuning.sets().versions(),
         })
     }

@@ -182,7 +182,7 @@ impl Desk {
         let inputs = Inputs { file: Some(file.path().to_owned()), env, flags: Vec::new() };
         let loaded = load(&inputs).unwrap();
         let tuning = Arc::new(Tuning::of(&loaded.config.ranking));
-        let reload = Reload::new(Some(Origin { inputs, loaded }), Arc::clone(&tuning));
+        let reload = Reload::new(Some(Origin { inputs, loaded }), Arc::clone(&tuning), |_| Ok(()));
         Self { file, tuning, reload }
     }
 
@@ -205,6 +205,7 @@ fn a_reload_puts_the_ranking_in_force_and_names_what_waits_for_a_restart() {
     let done = desk.reload(text).unwrap();
     assert_eq!(done.changed, ["ranking.presets", "ranking.presets.latest.author_max", "ranking.weight_affinity"]);
     assert_eq!(done.needs_restart, ["admin.token", "limits.max_headers", "ranking.trending_refresh_ms"]);
+    assert_eq!(done.not_renewed, []);
     assert_eq!(desk.weight(), 0.5);
     assert_eq!(done.weights_versions, desk.tuning.sets().versions());
     assert_ne!(done.weights_versions["balanced"], before["balanced"]);
@@ -231,6 +232,6 @@ fn a_configuration_that_cannot_stand_changes_nothing_and_is_told_whole() {
 
 #[test]
 fn a_node_of_unknown_origin_has_nothing_to_reload() {
-    let reload = Reload::new(None, Arc::new(Tuning::default()));
+    let reload = Reload::new(None, Arc::new(Tuning::default()), |_| Ok(()));
     assert_eq!(reload.run(), Err(Refused::NoSources));
 }

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::hot::{self, AuthorNo, Hot, PostFacts, PostNo};
 use crate::key::Family;
 use crate::model::{Id, TimestampMs, day_of};
+use crate::spool::Overlay;
 use crate::store::Store;
 use crate::value::{self, LinkRow, PostRow};
 use crate::viewer::{Facts, Viewer};
@@ -111,6 +112,25 @@ impl View<'_> {
         Ok(false)
     }
 
+    /// Makes sure these posts are in memory, as far as there are such posts: who wrote them may be nobody that was loaded.
+    /// Tells whether all of them were looked for with success; not when they take more memory than there is. May read the
+    /// store, once for each post that is missing. Afterwards [`View::viewer`] may be another one, with other numbers.
+    pub fn load_posts(&mut self, posts: &[Id]) -> Result<bool> {
+        let mut missing: Vec<Id> = posts.iter().filter(|post| !self.hot.has_post(**post)).copied().collect();
+        for _ in 0..LOAD_TRIES {
+            if missing.is_empty() {
+                return Ok(true);
+            }
+            let (store, now_ms) = (self.store, self.now_ms);
+            let there = RwLockReadGuard::unlocked(&mut self.hot, || store.load_posts(&missing, now_ms))?;
+            missing = there.into_iter().filter(|post| !self.hot.has_post(*post)).collect();
+            if !self.viewer.fits(self.hot.generation(), day_of(now_ms)) {
+                self.renew()?;
+            }
+        }
+        Ok(missing.is_empty())
+    }
+
     /// The projection started over: the reader's facts need its new numbers.
     fn renew(&mut self) -> Result<bool> {
         let (store, id, now_ms) = (self.store, self.viewer.id, self.now_ms);
@@ -139,6 +159,12 @@ impl View<'_> {
     /// The id behind an author's number.
     pub fn author_id(&self, author: AuthorNo) -> Option<Id> {
         self.hot.author_id(author)
+    }
+
+    /// The row of a post, removed ones included, straight from the store; `None` for one it never heard of.
+    pub fn post_row(&self, post: Id) -> Result<Option<PostRow>> {
+        let bytes = self.store.engine.get(Family::Posts, &self.store.keys.one(post))?;
+        bytes.map(|bytes| value::decode(Family::Posts, &bytes)).transpose()
     }
 
     /// Which of these posts the reader's own `likes` rows are about, in the order asked.
@@ -179,9 +205,9 @@ impl Store {
     pub(crate) fn load_authors(&self, authors: &[Id], now_ms: TimestampMs) -> Result<()> {
         for chunk in authors.chunks(LOAD_CHUNK) {
             // Recursive: an `apply` that waits for the warm-up must not hold up readers who could go on beside it.
-            let _no_apply = self.writer.read_recursive();
+            let no_apply = self.writer.read_recursive();
             for author in chunk {
-                let posts = hot::load_author(&self.engine, self.keys, *author, now_ms)?;
+                let posts = hot::load_author(self.source(no_apply.overlay()), *author, now_ms)?;
                 self.hot.write().put_author(*author, posts);
             }
         }
@@ -189,10 +215,34 @@ impl Store {
         Ok(())
     }
 
+    /// Where the projection is filled from.
+    pub(crate) fn source<'a>(&'a self, overlay: &'a Overlay) -> hot::Source<'a> {
+        hot::Source { engine: &self.engine, keys: self.keys, overlay }
+    }
+
+    /// Reads single posts into the projection, and tells which of them there are.
+    pub(crate) fn load_posts(&self, posts: &[Id], now_ms: TimestampMs) -> Result<Vec<Id>> {
+        let mut there = Vec::new();
+        for chunk in posts.chunks(LOAD_CHUNK) {
+            let no_apply = self.writer.read_recursive();
+            for post in chunk {
+                let Some((author, loaded)) = hot::load_post(self.source(no_apply.overlay()), *post, now_ms)? else {
+                    continue;
+                };
+                there.push(*post);
+                let mut hot = self.hot.write();
+                if !hot.has_post(*post) {
+                    hot.add_post(author, loaded);
+                }
+            }
+        }
+        Ok(there)
+    }
+
     /// Reads everything that fits into the projection, as after a start. `apply` waits meanwhile; readers do not.
     pub fn warm(&self, now_ms: TimestampMs) -> Result<()> {
-        let _no_apply = self.writer.read_recursive();
-        let loaded = Hot::load_all(&self.engine, self.keys, self.budget.hot_bytes, now_ms)?;
+        let no_apply = self.writer.read_recursive();
+        let loaded = Hot::load_all(self.source(no_apply.overlay()), self.budget.hot_bytes, now_ms)?;
         self.hot.write().replace(loaded);
         Ok(())
     }

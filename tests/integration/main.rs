@@ -1,14 +1,19 @@
 //! What edgefeed promises, a file a promise, against real parts.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod backup;
 mod bounds;
 mod center;
+mod chains;
 mod compare;
 mod crash;
 mod demo;
+mod deploy;
 mod discover;
 mod dlq;
 mod document;
+mod events;
+mod explain;
 mod fallback;
 mod formula;
 mod history;
@@ -18,6 +23,8 @@ mod offsets;
 mod oracle;
 mod oracle_tests;
 mod poison;
+mod probe;
 mod real;
+mod rebuild;
 mod replay;
 mod spine;

@@ -59,6 +59,24 @@ pub(crate) struct OraclePost {
     pub affinity: f64,
 }
 
+/// Why a post is not in a ranked feed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Absence {
+    /// The log has said nothing of it.
+    Unknown,
+    /// It is left out first: `own`, `deleted`, `dated_ahead`, `blocked`, `hidden` or `viewed`.
+    NotVisible(&'static str),
+    /// No source has it; why each has not: `followed`, `trending`, `affinity`.
+    NotCandidate([Miss; 3]),
+}
+
+/// Why a source does not have a post: in a word, and where it stands in the order whose end was cut off before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Miss {
+    pub reason: &'static str,
+    pub position: Option<usize>,
+}
+
 /// A live row of `posts`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PostRow {
@@ -84,6 +102,8 @@ pub(crate) struct Oracle {
     kinds: BTreeMap<String, VersionKind>,
     versions: BTreeMap<(String, Vec<Id>), u64>,
     posts: BTreeMap<Id, PostRow>,
+    /// Deleted rows of `posts`, as they last were; `None` of one of which only the delete was ever seen.
+    gone: BTreeMap<Id, Option<PostRow>>,
     follows: BTreeSet<(Id, Id)>,
     blocks: BTreeSet<(Id, Id)>,
     likes: BTreeSet<(Id, Id)>,
@@ -123,6 +143,7 @@ impl Oracle {
             kinds: BTreeMap::new(),
             versions: BTreeMap::new(),
             posts: BTreeMap::new(),
+            gone: BTreeMap::new(),
             follows: BTreeSet::new(),
             blocks: BTreeSet::new(),
             likes: BTreeSet::new(),
@@ -343,6 +364,7 @@ impl Oracle {
                     }
                     Some(_) => true,
                 };
+                self.gone.remove(&key[0]);
                 self.posts.insert(key[0], PostRow { author, created_at, deleted });
             }
             "comments" => {
@@ -363,7 +385,10 @@ impl Oracle {
 
     fn remove(&mut self, table: &str, key: &[Id]) {
         match table {
-            "posts" => drop(self.posts.remove(&key[0])),
+            "posts" => {
+                let held = self.posts.remove(&key[0]).or_else(|| self.gone.get(&key[0]).copied().flatten());
+                self.gone.insert(key[0], held);
+            }
             "comments" => drop(self.comments.remove(&key[0])),
             "follows" => drop(self.follows.remove(&(key[0], key[1]))),
             "blocks" => drop(self.blocks.remove(&(key[0], key[1]))),
@@ -443,6 +468,68 @@ impl Oracle {
         reasons.into_iter().find(|(holds, _)| *holds).map(|(_, reason)| reason)
     }
 
+    /// Why a post is not in the ranked feed of a viewer; `None` for one that is.
+    ///
+    /// Reading: where several reasons hold, the first in the contract's order is named.
+    pub(crate) fn absence(&self, viewer: Id, post: Id, now_ms: TimestampMs) -> Option<Absence> {
+        if let Some(row) = self.gone.get(&post) {
+            let own = row.is_some_and(|row| row.author == viewer);
+            return Some(Absence::NotVisible(if own { "own" } else { "deleted" }));
+        }
+        match self.left_out(viewer, post, now_ms) {
+            Some("unknown") => return Some(Absence::Unknown),
+            Some("ahead") => return Some(Absence::NotVisible("dated_ahead")),
+            Some(reason) => return Some(Absence::NotVisible(reason)),
+            None => {}
+        }
+        let row = self.posts[&post];
+        let misses = [
+            self.followed_miss(viewer, post, row, now_ms),
+            self.trending_miss(viewer, post, now_ms),
+            self.affinity_miss(viewer, post, row, now_ms),
+        ];
+        match misses {
+            [Some(followed), Some(trending), Some(affinity)] => {
+                Some(Absence::NotCandidate([followed, trending, affinity]))
+            }
+            _ => None,
+        }
+    }
+
+    fn followed_miss(&self, viewer: Id, post: Id, row: PostRow, now_ms: TimestampMs) -> Option<Miss> {
+        if !self.follows.contains(&(viewer, row.author)) {
+            return Some(Miss { reason: "not_followed", position: None });
+        }
+        if row.created_at < now_ms - 3 * DAY_MS {
+            return Some(Miss { reason: "older_than_window", position: None });
+        }
+        let order = self.newest(viewer, now_ms, 3 * DAY_MS, |author| self.follows.contains(&(viewer, author)));
+        beyond(&order, post, 500)
+    }
+
+    fn trending_miss(&self, viewer: Id, post: Id, now_ms: TimestampMs) -> Option<Miss> {
+        let all = self.trending(OracleWindow::Day, now_ms).into_iter().map(|(id, _)| id);
+        let order: Vec<Id> = all.filter(|id| self.left_out(viewer, *id, now_ms).is_none()).collect();
+        if !order.contains(&post) {
+            return Some(Miss { reason: "not_trending", position: None });
+        }
+        beyond(&order, post, 200)
+    }
+
+    fn affinity_miss(&self, viewer: Id, post: Id, row: PostRow, now_ms: TimestampMs) -> Option<Miss> {
+        let authors = self.affinity_authors(viewer, now_ms);
+        match authors.iter().position(|author| *author == row.author) {
+            None => return Some(Miss { reason: "no_affinity", position: None }),
+            Some(at) if at >= 200 => return Some(Miss { reason: "author_beyond_cap", position: Some(at + 1) }),
+            Some(_) => {}
+        }
+        if row.created_at < now_ms - 14 * DAY_MS {
+            return Some(Miss { reason: "older_than_window", position: None });
+        }
+        let order = self.newest(viewer, now_ms, 14 * DAY_MS, |author| authors.iter().take(200).any(|a| *a == author));
+        beyond(&order, post, 200)
+    }
+
     /// Allowed posts no older than `age_ms` whose author is wanted, newest first.
     fn newest(&self, viewer: Id, now_ms: TimestampMs, age_ms: i64, wanted: impl Fn(Id) -> bool) -> Vec<Id> {
         let mut posts: Vec<(TimestampMs, Id)> = self
@@ -463,9 +550,11 @@ impl Oracle {
         posts
     }
 
+    /// The authors a viewer has dealt with, the most first.
+    ///
     /// Reading: blocked authors and the viewer take none of the 200 places (what is left out comes first), authors
     /// of sum 0 are no affinity authors, and an author without a post in the window keeps the place.
-    fn affinity_candidates(&self, viewer: Id, now_ms: TimestampMs) -> Vec<Id> {
+    fn affinity_authors(&self, viewer: Id, now_ms: TimestampMs) -> Vec<Id> {
         let sums = self.affinity_sums(viewer, now_ms);
         let mut authors: Vec<(u64, Id)> = sums
             .into_iter()
@@ -478,8 +567,11 @@ impl Oracle {
             .map(|(author, sum)| (sum, author))
             .collect();
         authors.sort_by(|a, b| b.cmp(a));
-        authors.truncate(200);
-        let authors: BTreeSet<Id> = authors.into_iter().map(|(_, author)| author).collect();
+        authors.into_iter().map(|(_, author)| author).collect()
+    }
+
+    fn affinity_candidates(&self, viewer: Id, now_ms: TimestampMs) -> Vec<Id> {
+        let authors: BTreeSet<Id> = self.affinity_authors(viewer, now_ms).into_iter().take(200).collect();
         let mut posts = self.newest(viewer, now_ms, 14 * DAY_MS, |author| authors.contains(&author));
         posts.truncate(200);
         posts
@@ -623,6 +715,11 @@ impl Oracle {
         &self.posts
     }
 
+    /// Posts whose rows were deleted.
+    pub(crate) fn gone(&self) -> impl Iterator<Item = &Id> {
+        self.gone.keys()
+    }
+
     /// `(follower, following)`.
     pub(crate) fn follows(&self) -> &BTreeSet<(Id, Id)> {
         &self.follows
@@ -671,6 +768,12 @@ impl Oracle {
     pub(crate) fn position(&self, topic: &str, partition: u32) -> Option<i64> {
         self.positions.get(&(topic.to_owned(), partition)).copied()
     }
+}
+
+/// Why a post of an order is not among its first `cap`; `None` where it is.
+fn beyond(order: &[Id], post: Id, cap: usize) -> Option<Miss> {
+    let position = order.iter().position(|id| *id == post).unwrap() + 1;
+    (position > cap).then_some(Miss { reason: "beyond_cap", position: Some(position) })
 }
 
 /// exp(-0.1 · age in hours), the age in whole milliseconds and never below 0.

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::{Answer, Server};
 use crate::auth::{self, Auth, demo_token};
+use crate::events::{BadPosition, PostError};
 use crate::feed::page::{Algo, FeedError, FeedPage, FeedRequest, Freshness, JsonId, PagePost, ServedFrom};
 use crate::http::limits::Config;
 use crate::http::{Door, PageFuture, Services, routes};
@@ -23,6 +24,8 @@ const BOB: &str = "00000000-0000-0000-0000-0000000000b0";
 struct Edge {
     server: Server,
     asked: Arc<Mutex<Vec<FeedRequest>>>,
+    /// Whose pinned pages were dropped.
+    forgot: Arc<Mutex<Vec<Id>>>,
 }
 
 impl Edge {
@@ -39,6 +42,8 @@ impl Edge {
             Box::pin(ready(page))
         };
         let config = auth::Config { hs256_secret: SecretString::from(SECRET), ..auth::Config::default() };
+        let forgot = Arc::new(Mutex::new(Vec::new()));
+        let forgetting = Arc::clone(&forgot);
         let door = Arc::new(Door::new(Auth::new(&config, IdKind::Uuid).unwrap(), &Config::default()));
         let services = Services {
             door,
@@ -46,8 +51,28 @@ impl Edge {
             page: Arc::new(page),
             trending: Arc::new(|_, _| Box::pin(pending())),
             suggested: Arc::new(|_, _| Box::pin(pending())),
+            explain: Arc::new(|_, _| Box::pin(pending())),
+            forget: Arc::new(move |viewer, _| {
+                forgetting.lock().unwrap().push(viewer);
+                2
+            }),
+            events: Arc::new(|_, _, _| Box::pin(ready(Err(PostError::Internal)))),
+            position: Arc::new(|text| {
+                Box::pin(ready(match text.as_str() {
+                    "there" => Ok(true),
+                    "not-yet" => Ok(false),
+                    _ => Err(BadPosition),
+                }))
+            }),
+            max_body_bytes: 1_024,
         };
-        Self { server: Server::start(Config::default(), routes(&services)).await, asked }
+        Self { server: Server::start(Config::default(), routes(&services)).await, asked, forgot }
+    }
+
+    async fn invalidate(&self, query: &str, authorization: &str) -> Answer {
+        let path = format!("/api/v1/feed/invalidate{query}");
+        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n{authorization}\r\n\r\n");
+        self.server.ask(&head).await
     }
 
     async fn get(&self, query: &str, token: &str) -> Answer {
@@ -93,6 +118,21 @@ fn alice() -> String {
 }
 
 #[tokio::test]
+async fn a_page_says_when_the_callers_own_writes_are_not_in_it() {
+    let edge = Edge::start().await;
+    let degraded = |answer: &Answer| answer.json()["degraded"].clone();
+    for query in ["", "?min_position=", "?min_position=there"] {
+        assert_eq!(degraded(&edge.get(query, &alice()).await), json!([]), "{query}");
+    }
+    let answer = edge.get("?min_position=not-yet", &alice()).await;
+    assert_eq!((answer.status, degraded(&answer)), (200, json!(["position_not_reached"])));
+    for query in ["?min_position=garbage", "?min_position=there&min_position=there"] {
+        let answer = edge.get(query, &alice()).await;
+        assert_eq!((answer.status, answer.error_code().as_str()), (400, "bad_parameter"), "{query}");
+    }
+}
+
+#[tokio::test]
 async fn a_page_comes_with_its_source_and_age_and_is_nobody_elses() {
     let edge = Edge::start().await;
     let answer = edge.get("", &alice()).await;
@@ -113,8 +153,10 @@ async fn what_is_asked_reaches_the_feed() {
     edge.get("", &alice()).await;
     let asked = edge.last();
     assert_eq!((asked.viewer, asked.limit, asked.algo, asked.explain), (Id(0xa1), 20, Algo::Ranked, false));
-    edge.get("?limit=7&algo=time&explain=1&refresh=0&cursor=abc&utm_source=x", &alice()).await;
+    assert!(!asked.refresh);
+    edge.get("?limit=7&algo=time&explain=1&refresh=1&cursor=abc&utm_source=x", &alice()).await;
     let asked = edge.last();
+    assert!(asked.refresh);
     assert_eq!((asked.limit, asked.algo, asked.explain, asked.cursor.as_deref()), (7, Algo::Time, true, Some("abc")));
 }
 
@@ -185,4 +227,20 @@ async fn another_users_feed_needs_the_scope() {
     let token = encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET.as_bytes())).unwrap();
     assert_eq!(edge.get(&format!("?user={BOB}"), &token).await.status, 200);
     assert_eq!(edge.last().viewer, Id(0xb0));
+}
+
+#[tokio::test]
+async fn pinned_pages_are_dropped_for_the_caller_alone() {
+    let edge = Edge::start().await;
+    let authorization = format!("authorization: Bearer {}\r\n", alice());
+    let answer = edge.invalidate("", &authorization).await;
+    assert_eq!((answer.status, answer.json()), (200, json!({ "dropped": 2 })));
+    assert_eq!(*edge.forgot.lock().unwrap(), [Id(0xa1)]);
+    let answer = edge.invalidate("", "").await;
+    assert_eq!((answer.status, answer.error_code().as_str()), (401, "unauthorized"));
+    let answer = edge.invalidate(&format!("?user={BOB}"), &authorization).await;
+    assert_eq!((answer.status, answer.error_code().as_str()), (403, "missing_scope"));
+    let answer = edge.server.get("/api/v1/feed/invalidate").await;
+    assert_eq!((answer.status, answer.header("allow")), (405, Some("POST")));
+    assert_eq!(edge.forgot.lock().unwrap().len(), 1);
 }

@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 
 use crate::model::{Counters, DAY_MS, HOUR_MS, Hour, Id, TimestampMs};
 
-pub(crate) use load::{LoadedPost, load_author, load_post};
+pub(crate) use load::{LoadedPost, Source, load_author, load_post};
 
 /// The oldest posts any candidate source looks at, with an hour's margin.
 pub(crate) const POST_AGE_KEPT_MS: i64 = 14 * DAY_MS + HOUR_MS;
@@ -31,6 +31,13 @@ impl From<u32> for AuthorNo {
     /// For tests of what orders authors; a store gives its numbers out itself.
     fn from(number: u32) -> Self {
         Self(number)
+    }
+}
+
+impl From<AuthorNo> for u32 {
+    /// For keeping beside others of the same view, to tell them apart.
+    fn from(author: AuthorNo) -> Self {
+        author.0
     }
 }
 

@@ -118,6 +118,19 @@ impl Node {
         (self.child.wait().unwrap().code(), self.words())
     }
 
+    /// Sends a signal by name.
+    pub(crate) fn signal(&self, name: &str) {
+        let told = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
+        assert!(told.success());
+    }
+
+    /// Waits for a line of the log that comes from now on, by its message.
+    pub(crate) fn wait_for_message(&self, message: &str) -> Value {
+        let of = |line: &str| serde_json::from_str::<Value>(line).ok().filter(|line| line["message"] == message);
+        let line = self.wait_for_line(|line| of(line).is_some());
+        line.and_then(|line| of(&line)).unwrap_or_else(|| panic!("ended without {message:?}:\n{}", self.words()))
+    }
+
     /// The admin listener, once it listens.
     fn admin(&self) -> String {
         let address = |line: &str| {

@@ -1,0 +1,102 @@
+//! The next page of a pinned ranking: its posts in its order, as far as they may still be shown, and what is said of them
+//! as of now.
+
+use edgefeed_storage::View;
+use edgefeed_storage::model::TimestampMs;
+
+use super::page::{FeedError, FeedPage, FeedRequest, ServedFrom};
+use super::{Feed, Made, freshness};
+use crate::cache::{Pin, Pinned};
+use crate::cursor::{Place, Ranked as RankedPlace};
+use crate::ranking::filter;
+
+/// Posts looked at beyond those a page takes, before more are fetched: some may be hidden or viewed by now.
+const SPARE: usize = 8;
+
+/// What a pin gives from some place on.
+#[derive(Debug, Default)]
+struct Taken {
+    posts: Vec<Pinned>,
+    /// Behind the last one taken.
+    at: usize,
+    /// Whether another one may be shown.
+    more: bool,
+    /// Whether none was missing for want of memory.
+    complete: bool,
+}
+
+impl Feed {
+    /// The posts of a pin from a place on.
+    pub(super) fn pinned(
+        &self,
+        request: &FeedRequest,
+        pin: &Pin,
+        place: &RankedPlace,
+        now_ms: TimestampMs,
+    ) -> Result<Made, FeedError> {
+        let mut view = self.store.view(request.viewer, now_ms)?;
+        let limit = request.limit.min(place.served.room());
+        let taken = take(&mut view, pin, usize::from(place.at), limit, now_ms)?;
+        let served = place.served.and(taken.posts.iter().map(|post| post.id));
+        let has_more = taken.more && served.room() > 0;
+        let mut degraded = pin.making.degraded.clone();
+        let lacks = [("ingest_failed", self.lag.failure().is_some()), ("memory_short", !taken.complete)];
+        for (mark, _) in lacks.into_iter().filter(|(_, holds)| *holds) {
+            if !degraded.contains(&mark) {
+                degraded.push(mark);
+            }
+        }
+        let mut reliance = self.reliance(&view.viewer(), now_ms);
+        reliance.history_as_of = pin.making.history_as_of;
+        Ok(Made {
+            page: FeedPage {
+                posts: self.fill(
+                    &view,
+                    &taken.posts,
+                    request.explain,
+                    &pin.making.numbers.config,
+                    pin.making.ranked_at,
+                )?,
+                cursor: None,
+                has_more,
+                ranked_at: pin.making.ranked_at,
+                served_from: ServedFrom::Cache,
+                degraded,
+                freshness: freshness(reliance, &pin.making.numbers.version, now_ms),
+            },
+            next: has_more.then(|| {
+                let at = u16::try_from(taken.at).unwrap_or(u16::MAX);
+                Place::Ranked(RankedPlace { at, served, ..*place })
+            }),
+            pin: None,
+        })
+    }
+}
+
+/// Up to `limit` posts that may be shown, and whether there is one more.
+fn take(view: &mut View<'_>, pin: &Pin, mut at: usize, limit: usize, now_ms: TimestampMs) -> Result<Taken, FeedError> {
+    let viewed_ms = pin.making.numbers.config.viewed_ms();
+    let mut taken = Taken { at, complete: true, ..Taken::default() };
+    loop {
+        let stretch: Vec<Pinned> = pin.from(at).take(limit + SPARE).collect();
+        if stretch.is_empty() {
+            return Ok(taken);
+        }
+        let ids: Vec<_> = stretch.iter().map(|post| post.id).collect();
+        taken.complete &= view.load_posts(&ids)?;
+        let viewer = view.viewer();
+        for post in stretch {
+            at += 1;
+            let facts = view.find(post.id).and_then(|number| view.facts(number));
+            if facts.is_none_or(|facts| filter::removed(&viewer, facts, viewed_ms, now_ms).is_some()) {
+                continue;
+            }
+            if taken.posts.len() == limit {
+                taken.more = true;
+                return Ok(taken);
+            }
+            taken.posts.push(post);
+            taken.at = at;
+        }
+    }
+}

@@ -1,13 +1,23 @@
 //! Metrics of the read path and of the node itself; each other part describes and counts its own.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ::metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use edgefeed_storage::{Stats, Store};
+use parking_lot::Mutex;
 
 use crate::feed::Stage;
 use crate::feed::ladder::Reason;
 use crate::ranking::filter::Removed;
+
+/// When each background job of this process last succeeded: what the gauge tells, for `/status`.
+static JOBS: Mutex<BTreeMap<&'static str, i64>> = Mutex::new(BTreeMap::new());
+
+/// The same as JSON, in UTC milliseconds.
+pub(crate) fn jobs() -> serde_json::Value {
+    serde_json::json!(*JOBS.lock())
+}
 
 /// Says what every metric of this process means; once, after the recorder is installed.
 pub fn describe() {
@@ -84,6 +94,7 @@ pub(crate) fn cache(cache: &'static str, hit: bool) {
 
 /// A background job did its work.
 pub(crate) fn job_done(job: &'static str, now_ms: i64) {
+    JOBS.lock().insert(job, now_ms);
     gauge!("edgefeed_job_last_success_timestamp_seconds", "job" => job).set(now_ms as f64 / 1e3);
 }
 

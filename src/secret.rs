@@ -8,10 +8,12 @@ pub const REDACTED: &str = "[redacted]";
 
 /// The keys that are secrets: never printed, never taken from a flag, and readable from a file
 /// (`EDGEFEED__SECTION__KEY_FILE`).
-pub const SECRET_KEYS: [&str; 8] = [
+pub const SECRET_KEYS: [&str; 10] = [
     "admin.token",
     "auth.hs256_secret",
     "auth.hs256_secret_previous",
+    "backup.secret_access_key",
+    "backup.session_token",
     "clickhouse.password",
     "http.cursor_key",
     "http.cursor_key_previous",

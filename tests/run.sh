@@ -38,6 +38,9 @@ else
   unproved "real stack: PostgreSQL, Kafka, Debezium or ClickHouse could not be installed or started; see above"
 fi
 
+step "a stand-in for a bucket"
+tests/moto/install.sh >/dev/null || unproved "moto could not be installed; see above"
+
 step "tests"
 cargo test "${flags[@]}" --no-fail-fast || fail "tests"
 

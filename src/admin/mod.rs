@@ -1,11 +1,14 @@
 //! The admin listener: health, readiness, metrics, status, the breakers and the drain. For operators and machines, never for readers.
 
 mod breaker;
+mod checkpoint;
 mod config;
 mod dlq;
 mod explain;
+mod forget;
 mod guard;
 mod handler;
+mod inspect;
 mod metrics;
 mod reload;
 mod replay;
@@ -16,6 +19,7 @@ mod sink;
 mod tests;
 
 pub use breaker::{Breakers, snapshot as breakers};
+pub(crate) use checkpoint::Begun;
 pub use config::Config;
 pub(crate) use dlq::AcceptOrder;
 pub use explain::FeedDoor;

@@ -15,10 +15,13 @@ use super::breaker::{self, Breakers};
 use super::explain::FeedDoor;
 use super::guard::Guard;
 use super::sink::SinkDoor;
-use super::{dlq, explain, reload, replay, sink};
+use super::{checkpoint, dlq, explain, forget, inspect, reload, replay, sink};
+use crate::backup::Keeper;
 use crate::dead_letters::DeadLetters;
+use crate::forget::Forgetter;
 use crate::http::Error;
 use crate::http::resource::{self, Call, Routes, Takes, listener, resource};
+use crate::inspect::Inspector;
 use crate::status::Status;
 use crate::tuning::Reload;
 
@@ -40,6 +43,12 @@ pub struct Parts {
     pub reload: Arc<Reload>,
     /// What ranks.
     pub feed: FeedDoor,
+    /// The backups.
+    pub keeper: Arc<Keeper>,
+    /// What the store holds of one user, post or author.
+    pub inspector: Arc<Inspector>,
+    /// The forgetting of users.
+    pub forgetter: Arc<Forgetter>,
 }
 
 /// The admin routes.
@@ -79,9 +88,16 @@ pub fn routes(status: Arc<Status>, metrics: PrometheusHandle, guard: Guard, part
     ];
     let dlq = dlq::routes(&guard, &Arc::new(parts.dead_letters));
     let sink = sink::routes(&guard, &Arc::new(parts.sink));
+    let inspect = inspect::routes(&guard, &parts.inspector);
     let feed = Arc::new(parts.feed);
-    let ranking = [reload::route(&guard, &parts.reload), explain::route(&guard, &feed), replay::route(&guard, &feed)];
-    listener(routes.into_iter().chain(dlq).chain(sink).chain(ranking))
+    let others = [
+        checkpoint::route(&guard, &parts.keeper),
+        forget::route(&guard, &parts.forgetter),
+        reload::route(&guard, &parts.reload),
+        explain::route(&guard, &feed),
+        replay::route(&guard, &feed),
+    ];
+    listener(routes.into_iter().chain(dlq).chain(sink).chain(inspect).chain(others))
 }
 
 fn readiness(status: &Status) -> Result<Response, Error> {

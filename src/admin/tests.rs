@@ -14,10 +14,13 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::{Breakers, FeedDoor, Guard, Parts, SinkDoor, routes};
+use crate::backup::Keeper;
 use crate::config::Config;
 use crate::dead_letters::DeadLetters;
 use crate::dead_letters::tests::store_with_letters;
 use crate::feed::Feed;
+use crate::forget::Forgetter;
+use crate::inspect::Inspector;
 use crate::status::Status;
 use crate::tuning::{Reload, Tuning};
 
@@ -35,14 +38,13 @@ fn parts(breakers: &Breakers) -> Parts {
     let dead_letters = DeadLetters::new(Arc::clone(&STORE), config.kafka.topics.clone());
     let tuning = Arc::new(Tuning::default());
     let feed = Arc::new(Feed::new(Arc::clone(&STORE), Arc::default(), Arc::default(), Arc::clone(&tuning)));
+    let feed = FeedDoor::of(move || Arc::clone(&feed));
     let reload = Arc::new(Reload::new(None, tuning, |_| Ok(())));
-    Parts {
-        breakers: Arc::clone(breakers),
-        dead_letters,
-        sink: SinkDoor::outside(&config),
-        reload,
-        feed: FeedDoor::of(move || Arc::clone(&feed)),
-    }
+    let inspector = Arc::new(Inspector::new(Arc::clone(&STORE), config.kafka.clone()));
+    let forgetter = Arc::new(Forgetter::new(Arc::clone(&STORE), None, Vec::new()));
+    let keeper = Keeper::new(&config, Arc::clone(&STORE));
+    let sink = SinkDoor::outside(&config);
+    Parts { breakers: Arc::clone(breakers), dead_letters, sink, reload, keeper, inspector, forgetter, feed }
 }
 
 /// A request as the router takes it; what the server adds around it is tested with the server.
@@ -158,6 +160,11 @@ async fn with_a_token_set_only_probes_and_the_empty_page_are_open() {
         ("GET", "/admin/dlq/counts"),
         ("GET", "/admin/dlq/letter?key=events-0-0"),
         ("GET", "/admin/explain?user=1&post=2"),
+        ("GET", "/admin/checkpoint"),
+        ("GET", "/admin/inspect/user?id=1"),
+        ("GET", "/admin/inspect/store"),
+        ("POST", "/admin/checkpoint"),
+        ("POST", "/admin/forget"),
         ("POST", "/admin/drain"),
     ] {
         for headers in [

@@ -109,6 +109,11 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Whether keys come from a JWKS.
+    pub fn follows_jwks(&self) -> bool {
+        self.mode == Mode::Jwt && (!self.jwks_url.is_empty() || !self.jwks_file.as_os_str().is_empty())
+    }
+
     /// Notes what cannot stand.
     pub fn check(&self, problems: &mut Vec<Problem>) {
         within(problems, "auth.leeway_s", self.leeway_s, 0, 300);

@@ -41,6 +41,17 @@ pub struct Scopes {
     pub events_any: bool,
 }
 
+/// Reads the JWKS of a configuration once.
+///
+/// # Errors
+/// Why it cannot be read, or holds no key.
+pub async fn probe_jwks(config: &Config) -> Result<String, String> {
+    let source = jwks::Source::of(config).map_err(|problem| problem.to_string())?;
+    let Some(source) = source else { return Ok("none".to_owned()) };
+    let keys = jwks::keys(&source.read().await?, config.algorithm)?;
+    Ok(format!("{} keys", keys.len()))
+}
+
 /// Decides who asks.
 #[derive(Debug)]
 pub struct Auth {

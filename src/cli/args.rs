@@ -33,6 +33,15 @@ pub(super) enum Verb {
     Explain(ExplainArgs),
     /// Try other ranking numbers on the requests of late
     Replay(ReplayWeightsArgs),
+    /// Make, list, verify and restore copies of the store
+    #[command(subcommand, long_about = BACKUP)]
+    Backup(BackupVerb),
+    /// What the node holds of a user, a post, an author, and of itself
+    #[command(subcommand)]
+    Inspect(InspectVerb),
+    /// Remove everything of a user, here and at the center, for good
+    #[command(long_about = FORGET)]
+    Forget(ForgetArgs),
     /// Check a configuration and name the source of each value
     Check(CheckArgs),
     /// Make the tables of ClickHouse and PostgreSQL, each statement once
@@ -67,6 +76,9 @@ impl Sources {
 pub(super) struct CheckArgs {
     #[command(flatten)]
     pub(super) sources: Sources,
+    /// Also try every dependency there is, a line each
+    #[arg(long)]
+    pub(super) probe: bool,
     /// How to print
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(super) output: Output,
@@ -321,6 +333,136 @@ pub(super) struct ReplayWeightsArgs {
     /// How many of the newest recorded requests
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub(super) requests: u16,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+}
+
+/// What a backup is.
+const BACKUP: &str = "\
+Copies of the store.
+
+Made while the node goes on, kept in the directory or bucket that backup.url names, each with a manifest of its files, \
+their checksums and the offsets up to which everything is applied. A node may restore a peer's: what belongs to one node \
+alone, events it had promised and not yet sent, is left out unless --keep-spool is given.";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum BackupVerb {
+    /// Make one, at the running node or of the store that nobody holds
+    Create(CreateArgs),
+    /// List those there are, newest first
+    List(ListBackupsArgs),
+    /// Read every byte of one again and compare
+    Verify(VerifyArgs),
+    /// Put one back, into an empty directory
+    Restore(RestoreArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CreateArgs {
+    #[command(flatten)]
+    pub(super) sources: Sources,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ListBackupsArgs {
+    #[command(flatten)]
+    pub(super) sources: Sources,
+    /// Of all nodes of the cluster, not only of this one
+    #[arg(long)]
+    pub(super) all: bool,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// Which one, by its name or the beginning of it; without it, the newest
+    #[arg(value_name = "ID")]
+    pub(super) id: Option<String>,
+    #[command(flatten)]
+    pub(super) sources: Sources,
+    /// Of this node instead of the configured one
+    #[arg(long)]
+    pub(super) node: Option<String>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RestoreArgs {
+    /// Which one, by its name or the beginning of it; without it, the newest
+    #[arg(value_name = "ID")]
+    pub(super) id: Option<String>,
+    #[command(flatten)]
+    pub(super) sources: Sources,
+    /// Of this node instead of the configured one
+    #[arg(long)]
+    pub(super) node: Option<String>,
+    /// Into this empty directory instead of storage.dir
+    #[arg(long, value_name = "DIR")]
+    pub(super) into: Option<PathBuf>,
+    /// Keep events that the backed-up node had accepted and not yet sent: only when that node is gone for good
+    #[arg(long)]
+    pub(super) keep_spool: bool,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum InspectVerb {
+    /// A user as a reader: follows, blocks, hides, views, history by author
+    User(InspectArgs),
+    /// A post: its row, its counts, its events by hour
+    Post(InspectArgs),
+    /// A user as an author: posts and followers
+    Author(InspectArgs),
+    /// How far each partition is applied, and how far its log goes
+    Offsets(StatusArgs),
+    /// How much the store holds, by column family
+    Store(StatusArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InspectArgs {
+    /// Which one
+    #[arg(value_name = "ID")]
+    pub(super) id: String,
+    #[command(flatten)]
+    pub(super) sources: Sources,
+    /// How many of each list
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(0..=10_000))]
+    pub(super) limit: u16,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+}
+
+/// What forgetting is.
+const FORGET: &str = "\
+Removes everything of a user for good.
+
+Their posts, follows and blocks both ways, likes, comments, hides, views, history, and dead letters that name them leave \
+the store; their rows, and those about their posts, leave the tables and views of the center. That they are forgotten is \
+remembered for ever, here and at the center, so that no replay and no restored backup brings anything back; the other \
+nodes of the cluster learn it from the center. It may be ordered again at any time.";
+
+#[derive(Debug, Args)]
+pub(super) struct ForgetArgs {
+    /// Whom
+    #[arg(value_name = "USER")]
+    pub(super) user: String,
+    #[command(flatten)]
+    pub(super) sources: Sources,
+    /// Say what would be removed and do nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
     /// How to print
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(super) output: Output,

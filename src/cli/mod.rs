@@ -1,11 +1,14 @@
 //! The command line, one file a verb. Exit codes: 0 done, 1 failed, 2 usage, 78 bad configuration.
 
 mod args;
+mod backup;
 mod check;
 mod completions;
 mod demo;
 mod dlq;
 mod explain;
+mod forget;
+mod inspect;
 mod live;
 mod log;
 mod migrate;
@@ -52,6 +55,9 @@ fn verb(verb: Verb) -> Result<(), Failure> {
         Verb::Sink(verb) => sink::run(verb),
         Verb::Explain(args) => explain::run(args),
         Verb::Replay(args) => replay::run(args),
+        Verb::Backup(verb) => backup::run(verb),
+        Verb::Inspect(verb) => inspect::run(verb),
+        Verb::Forget(args) => forget::run(args),
         Verb::Check(args) => check::run(args),
         Verb::Migrate(args) => migrate::run(args),
         Verb::Openapi(args) => openapi::run(&args),

@@ -22,6 +22,7 @@ impl Config {
         problems.extend(self.ranking.problems().iter().map(|line| worded(line)));
         problems.extend(self.clickhouse.check().iter().map(|line| worded(line)));
         problems.extend(self.sink.check().iter().map(|line| worded(line)));
+        self.backup.check(&mut problems);
         problems.extend(self.resync.check().iter().map(|line| worded(line)));
         self.check_center(&mut problems);
         self.fallback.check(&self.postgres, &mut problems);

@@ -56,6 +56,8 @@ pub struct Config {
     pub cache: crate::cache::Config,
     /// How feeds are ranked.
     pub ranking: crate::ranking::Config,
+    /// Where copies of the store go.
+    pub backup: crate::backup::Config,
     /// What is written to standard error.
     pub log: LogConfig,
 }

@@ -7,5 +7,5 @@ mod postgres;
 mod query;
 
 pub use config::{Config, Policy, Postgres};
-pub use postgres::{Fallback, FallbackError};
+pub use postgres::{Fallback, FallbackError, probe};
 pub use query::Listed;

@@ -18,6 +18,9 @@ use super::query::{Listed, Question};
 use crate::cursor::Keyset;
 use crate::problem::Problem;
 
+/// How long `check --probe` waits for each answer.
+const PROBE_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Why PostgreSQL gave no posts.
 #[derive(Debug, thiserror::Error)]
 pub enum FallbackError {
@@ -149,6 +152,26 @@ fn is_broken(error: &sqlx::Error) -> bool {
         sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => false,
         _ => true,
     }
+}
+
+/// Whether PostgreSQL answers as the fallback needs it: a connection in time, and the tables it reads.
+///
+/// # Errors
+/// What it said. Never the address, which is a secret.
+pub async fn probe(config: &Postgres) -> Result<String, String> {
+    let options = options(config).map_err(|problem| problem.to_string())?;
+    // A first connection may look names up and speak TLS: it gets more time than a request would.
+    let connect_by = Instant::now() + PROBE_PATIENCE;
+    let pool = Pool::new(options);
+    let opened = timeout_at(connect_by, pool.open()).await.map_err(|_| "no connection in time".to_owned())?;
+    let mut kept = opened.map_err(|error| error.to_string())?;
+    for question in ["SELECT FROM posts LIMIT 0", "SELECT FROM follows LIMIT 0", "SELECT FROM blocks LIMIT 0"] {
+        let asked = sqlx::query(question).execute(&mut kept.connection);
+        let answer =
+            timeout_at(Instant::now() + PROBE_PATIENCE, asked).await.map_err(|_| "no answer in time".to_owned())?;
+        answer.map_err(|error| error.to_string())?;
+    }
+    Ok("answers, and its tables can be read".to_owned())
 }
 
 /// The address, with what every connection is told.

@@ -18,6 +18,8 @@ use crate::trending::TrendingPosts;
 use crate::tuning::Requests;
 
 const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
+/// How often the store is asked whether somebody left.
+const FORGET_EVERY: Duration = Duration::from_secs(1);
 const MEASURE_EVERY: Duration = Duration::from_secs(5);
 const REQUESTS_EVERY: Duration = Duration::from_secs(10);
 const HISTORIES_EVERY: Duration = Duration::from_secs(30);
@@ -47,6 +49,13 @@ impl Jobs {
         let kept = Arc::clone(store);
         jobs.every("measure", MEASURE_EVERY, move || {
             metrics::store(&kept);
+            Ok(())
+        });
+        let (kept, stopping) = (Arc::clone(store), jobs.stopping());
+        jobs.every("forget", FORGET_EVERY, move || {
+            if let Some(removed) = kept.sweep_forgotten(|| !stopping())?.filter(|removed| !removed.is_empty()) {
+                tracing::info!(?removed, "what was kept of users who left is removed");
+            }
             Ok(())
         });
         jobs
@@ -130,11 +139,15 @@ impl Jobs {
     pub(super) fn keep_requests(&mut self, requests: &Arc<Requests>) {
         let requests = Arc::clone(requests);
         self.every("recent_requests", REQUESTS_EVERY, move || {
-            if let Err(error) = requests.write() {
-                tracing::warn!(%error, "the requests of late are not kept");
-            }
+            requests.keep();
             Ok(())
         });
+    }
+
+    /// Whether the node stops: for long work on threads that may wait.
+    fn stopping(&self) -> impl Fn() -> bool + Send + Sync + 'static {
+        let stop = self.stop.subscribe();
+        move || *stop.borrow()
     }
 
     pub(super) async fn stop(mut self) {

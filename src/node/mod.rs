@@ -3,6 +3,7 @@
 mod discover;
 mod generation;
 mod jobs;
+mod keeping;
 mod outward;
 
 use std::net::SocketAddr;
@@ -28,6 +29,7 @@ use crate::http::{self, Door, Drained, Edge, Renewable, Services};
 use crate::status::Status;
 use crate::tuning::{Origin, Reload, Requests, Tuning};
 use generation::Grounds;
+use keeping::Keeping;
 use outward::Outside;
 
 pub use generation::{Current, Generation};
@@ -46,6 +48,7 @@ pub struct Node {
     reload: Arc<Reload>,
     current: Current,
     grounds: Arc<Grounds>,
+    keeping: Keeping,
     servers: Vec<JoinHandle<Drained>>,
 }
 
@@ -78,7 +81,7 @@ impl Node {
         let breakers: Breakers = center.iter().chain(&postgres).cloned().collect();
         let fallback = fallback(&config, postgres)?;
         let keys = cursor::Keys::new(&config.http.cursor_key, &config.http.cursor_key_previous);
-        let requests = Arc::new(Requests::open(&config.storage.dir, config.ranking.recent_requests));
+        let requests = Requests::of(&config);
         let grounds = Arc::new(Grounds { config, tuning, requests, keys, outside, fallback });
         let config = &grounds.config;
         let first = Generation::start(&grounds, store)?;
@@ -88,12 +91,17 @@ impl Node {
         tell(&status, &current, &grounds, &breakers);
         let routes = http::routes(&services(&current, &renewable, config));
         let (own_sink, ranking) = (current.clone(), current.clone());
+        let keeping =
+            Keeping::start(config, current.kept(), grounds.outside.as_ref(), &status, vec![grounds.requests.hook()]);
         let parts = Parts {
             breakers,
             dead_letters: DeadLetters::new(current.kept(), config.kafka.topics.clone()),
             sink: SinkDoor::of(config, move || own_sink.now().sink()),
             reload: Arc::clone(&reload),
             feed: FeedDoor::of(move || Arc::clone(&ranking.now().feed)),
+            keeper: Arc::clone(&keeping.keeper),
+            inspector: Arc::clone(&keeping.inspector),
+            forgetter: Arc::clone(&keeping.forgetter),
         };
         let admin_routes = admin::routes(Arc::clone(&status), recorder, Guard::new(&config.admin.token), parts);
         let servers = vec![
@@ -101,7 +109,7 @@ impl Node {
             tokio::spawn(http::serve(operators, admin_routes, Edge::admin(&config.limits, None), drain(&status))),
         ];
         status.set_started();
-        Ok(Self { status, renewable, http, admin, reload, current, grounds, servers })
+        Ok(Self { status, renewable, http, admin, reload, current, grounds, keeping, servers })
     }
 
     /// The store that serves now, and what stands on it.
@@ -118,6 +126,8 @@ impl Node {
                 tracing::warn!(connections = cut, "the drain deadline cut connections that were still busy");
             }
         }
+        self.keeping.stop();
+        self.grounds.requests.keep();
         if let Some(fallback) = &self.grounds.fallback {
             fallback.close().await;
         }

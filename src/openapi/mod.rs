@@ -11,10 +11,11 @@ mod parameters;
 mod tests;
 
 use edgefeed_storage::model::IdKind;
+use utoipa::ToSchema;
 use utoipa::openapi::schema::ComponentsBuilder;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathsBuilder, Required};
-use utoipa::openapi::{PathItem, SecurityRequirement};
+use utoipa::openapi::{PathItem, RefOr, Schema, SecurityRequirement};
 
 use crate::feed::{Explanation, FeedPage, JsonId};
 use crate::http::error::ErrorBody;
@@ -42,14 +43,14 @@ pub fn document(ids: IdKind) -> OpenApi {
         .bearer_format("JWT")
         .description(Some("`sub` is the user. Acting for another needs the scope `feed:any` or `events:any`."));
     let components = ComponentsBuilder::new()
-        .schema_from::<FeedPage>()
-        .schema_from::<Explanation>()
-        .schema_from::<TrendingPage>()
-        .schema_from::<SuggestedUsers>()
-        .schema_from::<Invalidated>()
-        .schema_from::<ErrorBody>()
+        .schemas_from_iter(whole::<FeedPage>())
+        .schemas_from_iter(whole::<Explanation>())
+        .schemas_from_iter(whole::<TrendingPage>())
+        .schemas_from_iter(whole::<SuggestedUsers>())
+        .schemas_from_iter(whole::<Invalidated>())
+        .schemas_from_iter(whole::<ErrorBody>())
         // Last: the kind of ids is the deployment's, not the type's.
-        .schema(<JsonId as utoipa::ToSchema>::name(), id::schema(ids))
+        .schema(JsonId::name(), id::schema(ids))
         .security_scheme(BEARER, SecurityScheme::Http(bearer.build()));
     OpenApiBuilder::new()
         .info(info.build())
@@ -66,6 +67,13 @@ pub fn text(ids: IdKind) -> String {
         tracing::error!(%error, "the OpenAPI document does not serialise");
         "{}".to_owned()
     })
+}
+
+/// A type's schema, and those of all it is made of.
+fn whole<T: ToSchema>() -> Vec<(String, RefOr<Schema>)> {
+    let mut schemas = vec![(T::name().into_owned(), T::schema())];
+    T::schemas(&mut schemas);
+    schemas
 }
 
 const fn required(is: bool) -> Required {

@@ -7,10 +7,13 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use edgefeed_storage::model::{Id, TimestampMs};
 use parking_lot::Mutex;
 
+use crate::config::Config;
+use crate::forget::Hook;
 use crate::ranking::Preset;
 
 /// The file beside the store.
@@ -67,6 +70,11 @@ impl Requests {
         Self { file, most, ring: Mutex::new(ring), writing: Mutex::new(()) }
     }
 
+    /// The ring of a configuration.
+    pub fn of(config: &Config) -> Arc<Self> {
+        Arc::new(Self::open(&config.storage.dir, config.ranking.recent_requests))
+    }
+
     /// Notes a request.
     pub fn note(&self, request: Recent) {
         if self.most > 0 {
@@ -77,18 +85,28 @@ impl Requests {
         }
     }
 
-    /// Forgets the requests of a user, here and in the file.
-    ///
-    /// # Errors
-    /// When the file cannot be written; call it again then.
-    pub fn forget(&self, user: Id) -> io::Result<()> {
+    /// Forgets the requests of users, here and in the file.
+    pub fn forget(&self, users: &[Id]) {
         {
             let mut ring = self.ring.lock();
             let before = ring.kept.len();
-            ring.kept.retain(|request| request.viewer != user);
+            ring.kept.retain(|request| !users.contains(&request.viewer));
             ring.changed |= ring.kept.len() < before;
         }
-        self.write()
+        self.keep();
+    }
+
+    /// The same for those who forget users.
+    pub fn hook(self: &Arc<Self>) -> Hook {
+        let requests = Arc::clone(self);
+        Arc::new(move |users| requests.forget(users))
+    }
+
+    /// [`Requests::write`], where failing is no more than a line in the log: the next call tries again.
+    pub fn keep(&self) {
+        if let Err(error) = self.write() {
+            tracing::warn!(%error, file = %self.file.display(), "the requests of late are not kept");
+        }
     }
 
     /// The newest, newest first.
@@ -218,7 +236,7 @@ mod tests {
         let ring = Requests::open(dir.path(), 10);
         (0..5).for_each(|number| ring.note(request(number % 2)));
         ring.write().unwrap();
-        ring.forget(Id(1)).unwrap();
+        ring.forget(&[Id(1), Id(7)]);
         for ring in [ring, Requests::open(dir.path(), 10)] {
             assert_eq!(ring.newest(10), [request(0); 3]);
         }

@@ -242,7 +242,7 @@ impl TableRow {
                 deleted: Field::Known(deleted_at.is_some()),
             },
             Self::Follow { follower, following, .. } => Row::Follow { follower, following },
-            Self::Comment { id, post, .. } => Row::Comment { id, post: Field::Known(post) },
+            Self::Comment { id, post, user, .. } => Row::Comment { id, post: Field::Known(post), user: Some(user) },
             Self::Like { user, post, .. } => Row::Like { user, post },
             Self::Block { blocker, blocked, .. } => Row::Block { blocker, blocked },
             Self::User { id } => Row::User { id },

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     Cache, ColumnFamily, DB, DBPinnableSlice, Direction, IngestExternalFileOptions, IteratorMode, ReadOptions,
     Snapshot, WriteBatch,
@@ -165,8 +166,34 @@ fn walk(
     Ok(entries.status()?)
 }
 
-/// Every entry of a family from `start` on; for jobs, not for requests.
+/// For jobs, not for requests.
 impl Engine {
+    /// A value by the bytes of its key.
+    pub(crate) fn get_raw(&self, family: Family, key: &[u8]) -> Result<Option<DBPinnableSlice<'_>>> {
+        Ok(self.db.get_pinned_cf(self.cf(family)?, key)?)
+    }
+
+    /// Every entry of a family, past the cache: readers keep theirs.
+    pub(crate) fn sweep(&self, family: Family, visit: impl FnMut(&[u8], &[u8]) -> Result<bool>) -> Result<()> {
+        let mut options = ReadOptions::default();
+        options.fill_cache(false);
+        walk(&self.db, self.cf(family)?, &Key::new(), &Key::new(), visit, options)
+    }
+
+    /// Writes every memtable out.
+    pub(crate) fn flush(&self) -> Result<()> {
+        for family in Family::ALL {
+            self.db.flush_cf(self.cf(family)?)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a copy of the database in a directory that is not there yet: links where the file system allows it.
+    pub(crate) fn checkpoint(&self, into: &Path) -> Result<()> {
+        Ok(Checkpoint::new(&self.db)?.create_checkpoint(into)?)
+    }
+
+    /// Every entry of a family from `start` on.
     pub(crate) fn scan_all(
         &self,
         family: Family,

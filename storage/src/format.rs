@@ -44,6 +44,21 @@ fn check(dir: &Path, text: &str, ids: IdKind) -> Result<()> {
     }
 }
 
+/// Makes a directory for a copy of a store; nothing may be there yet.
+pub(crate) fn create_copy(dir: &Path, ids: IdKind) -> Result<()> {
+    if dir.exists() {
+        let detail = "it is there already; a copy is made in a directory of its own".to_owned();
+        return Err(StoreError::NotAStore { dir: dir.to_owned(), detail });
+    }
+    create(dir, ids)
+}
+
+/// Whether a file of a store, by its path below the directory, is the one to come last when a store is put together:
+/// without it there is none.
+pub(crate) fn is_last(path: &str) -> bool {
+    path == FILE
+}
+
 fn create(dir: &Path, ids: IdKind) -> Result<()> {
     let temporary = dir.join("FORMAT.new");
     // A crash while creating leaves FORMAT.new behind; anything else is somebody else's.

@@ -83,10 +83,14 @@ impl Store {
         own_from: Option<Day>,
         batch: &mut WriteBatch,
     ) -> Result<()> {
-        let mut wanted: HashMap<_, _> = rows
-            .iter()
-            .map(|(author, day, sums)| (self.keys.history(user, *author, *day), counters::encode(sums)))
-            .collect();
+        let mut wanted: HashMap<_, _> = {
+            let writer = self.writer.read_recursive();
+            if writer.forgotten_since(user).is_some() {
+                return Ok(());
+            }
+            let rows = rows.iter().filter(|(author, ..)| writer.forgotten_since(*author).is_none());
+            rows.map(|(author, day, sums)| (self.keys.history(user, *author, *day), counters::encode(sums))).collect()
+        };
         let base = Base { as_of_ms, rows: u32::try_from(wanted.len()).unwrap_or(u32::MAX), own_from };
         let family = self.engine.cf(Family::History)?;
         self.engine.scan(Family::History, &self.keys.one(user), |key, value| {

@@ -35,6 +35,8 @@ pub enum Family {
     Comments,
     /// user:id → `LinkRow`. As `Follows`.
     Users,
+    /// user:id → `Forgotten`: whoever is here has left for good, and no record brings them back. For ever.
+    Forgotten,
     /// post:id → likes:i64 comments:i64 (merge: sum), the live rows of both. For ever.
     PostCounts,
     /// post:id hour:u32 → `Counters` (merge: sum), by hour of event time. 8 days.
@@ -47,7 +49,8 @@ pub enum Family {
     HistoryOf,
     /// partition:u32 hour:u32 event_id:16 → offset:i64 of the first. Hours of the partition's own record time.
     Dedup,
-    /// topic:u8 partition:u32 offset:i64 → nothing: a repeat the node dropped. Until the log no longer holds it.
+    /// topic:u8 partition:u32 offset:i64 → nothing: a repeat the node dropped, or a record that names somebody who was
+    /// forgotten. Until the log no longer holds it.
     Marks,
     /// topic:u8 partition:u32 offset:i64 → `DeadLetter`. The newest `dead_letters_max`.
     DeadLetters,
@@ -55,7 +58,7 @@ pub enum Family {
 
 impl Family {
     /// Every column family of a store.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Meta,
         Self::Offsets,
         Self::Posts,
@@ -69,6 +72,7 @@ impl Family {
         Self::Likes,
         Self::Comments,
         Self::Users,
+        Self::Forgotten,
         Self::PostCounts,
         Self::PostHours,
         Self::UserAuthorDays,
@@ -78,6 +82,12 @@ impl Family {
         Self::Marks,
         Self::DeadLetters,
     ];
+
+    /// Whether what stands here is this node's own affair and not the log's: another node that takes over a copy of the
+    /// store begins without it.
+    pub const fn is_node_local(self) -> bool {
+        false
+    }
 
     /// The name on disk.
     pub const fn name(self) -> &'static str {
@@ -95,6 +105,7 @@ impl Family {
             Self::Likes => "likes",
             Self::Comments => "comments",
             Self::Users => "users",
+            Self::Forgotten => "forgotten",
             Self::PostCounts => "post_counts",
             Self::PostHours => "post_hours",
             Self::UserAuthorDays => "user_author_days",
@@ -164,7 +175,7 @@ impl AsRef<[u8]> for Key {
 pub struct Keys(pub IdKind);
 
 impl Keys {
-    /// One id: `Posts`, `Comments`, `Users`, `PostCounts`, `HistoryOf`, and the prefix of every family led by an id.
+    /// One id: `Posts`, `Comments`, `Users`, `Forgotten`, `PostCounts`, `HistoryOf`, and the prefix of every family led by an id.
     pub fn one(self, id: Id) -> Key {
         Key::new().id(self.0, id)
     }

@@ -105,7 +105,7 @@ fn options(family: Family, budget: &Budget, cache: &Cache, retention: Retention,
 /// Families asked for single keys, mostly absent ones.
 fn read_by_key(family: Family) -> bool {
     use Family::*;
-    matches!(family, Posts | Follows | Blocks | Likes | Comments | Users | PostCounts | HistoryOf | Dedup)
+    matches!(family, Posts | Follows | Blocks | Likes | Comments | Users | Forgotten | PostCounts | HistoryOf | Dedup)
 }
 
 fn additive(family: Family, options: &mut Options) {

@@ -17,7 +17,7 @@ impl Store {
         self.writer.read().positions().get(&at).copied()
     }
 
-    /// The offsets of dropped repeats within a stretch of a partition, ascending. Complete for offsets from
+    /// The offsets of dropped records (repeats, and what names somebody forgotten) within a stretch of a partition, ascending. Complete for offsets from
     /// `Position::marked_from` to below `Position::next_offset`.
     pub fn marks(&self, at: TopicPartition, offsets: RangeInclusive<i64>) -> Result<Vec<i64>> {
         let mut found = Vec::new();

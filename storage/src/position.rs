@@ -65,6 +65,8 @@ pub struct Applied {
     pub nothing: BTreeMap<Topic, u64>,
     /// Records below the stored offset, already applied before, by topic.
     pub replayed: BTreeMap<Topic, u64>,
+    /// Records about users who were forgotten, by topic: they made no row, here or at the center.
+    pub forgotten: BTreeMap<Topic, u64>,
     /// Records that became dead letters.
     pub dead: BTreeMap<(Topic, DeadReason), u64>,
     /// Events dropped because their id was known.

@@ -39,8 +39,12 @@ pub struct Store {
     pub(crate) clock: Clock,
     pub(crate) hot: RwLock<Hot>,
     pub(crate) viewers: Viewers,
-    /// Held while a reader's base is replaced; never together with another lock.
+    /// Held while a reader's base is replaced or forgotten; `writer` may be read under it, nothing else is taken.
     pub(crate) history: Mutex<()>,
+    /// Held while what is kept of forgotten users is removed, before every other lock.
+    pub(crate) sweeping: Mutex<()>,
+    /// Held while a checkpoint is made, before every other lock.
+    pub(crate) checkpointing: Mutex<()>,
     /// Write-locked while a batch is applied, read-locked while the projection is filled from the store.
     pub(crate) writer: RwLock<Writer>,
     /// How the bases of all readers together were last taken: holds of those who have none of their own.
@@ -85,6 +89,8 @@ impl Store {
             hot: RwLock::new(Hot::new(budget.hot_bytes, 0)),
             viewers: Viewers::new(budget.viewer_bytes),
             history: Mutex::new(()),
+            sweeping: Mutex::new(()),
+            checkpointing: Mutex::new(()),
             writer: RwLock::new(writer),
             whole: RwLock::new(whole),
             epoch,

@@ -8,8 +8,17 @@ use crate::error::{Result, StoreError};
 use crate::key::Family;
 use crate::model::{Day, DeadReason, Id, TimestampMs, VersionKind};
 
-/// The version byte in front of every bincode value.
+/// The version byte in front of every bincode value, of every family but those of [`version_of`].
 const VERSION: u8 = 1;
+
+/// The version of a family's values.
+const fn version_of(family: Family) -> u8 {
+    match family {
+        // 2: with who wrote it.
+        Family::Comments => 2,
+        _ => VERSION,
+    }
+}
 
 fn config() -> impl bincode::config::Config {
     bincode::config::standard()
@@ -17,7 +26,7 @@ fn config() -> impl bincode::config::Config {
 
 /// A value ready to be stored.
 pub(crate) fn encode<T: Serialize>(family: Family, value: &T) -> Result<Vec<u8>> {
-    let mut bytes = vec![VERSION];
+    let mut bytes = vec![version_of(family)];
     bincode::serde::encode_into_std_write(value, &mut bytes, config())
         .map_err(|error| damaged(family, &error.to_string()))?;
     Ok(bytes)
@@ -25,8 +34,14 @@ pub(crate) fn encode<T: Serialize>(family: Family, value: &T) -> Result<Vec<u8>>
 
 /// Reads a value of `family`; another version byte, missing or left-over bytes are damage.
 pub(crate) fn decode<T: DeserializeOwned>(family: Family, bytes: &[u8]) -> Result<T> {
+    let grown;
     let body = match bytes.split_first() {
-        Some((&VERSION, body)) => body,
+        Some((version, body)) if *version == version_of(family) => body,
+        // A comment of version 1 ends before the optional user; `None` is one zero byte.
+        Some((1, body)) if family == Family::Comments => {
+            grown = [body, &[0]].concat();
+            &grown
+        }
         Some((other, _)) => return Err(damaged(family, &format!("unknown value version {other}"))),
         None => return Err(damaged(family, "empty value")),
     };
@@ -79,6 +94,8 @@ pub struct CommentRow {
     pub removed: Option<TimestampMs>,
     /// The post; unknown when only a delete was ever seen.
     pub post: Option<Id>,
+    /// Who wrote it; unknown also of rows from before this was kept, until they change.
+    pub user: Option<Id>,
 }
 
 impl CommentRow {
@@ -86,6 +103,17 @@ impl CommentRow {
     pub fn live(&self) -> Option<Id> {
         self.post.filter(|_| self.removed.is_none())
     }
+}
+
+/// A user who was forgotten. Says so for ever, so that neither a replay nor an old backup brings anything back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forgotten {
+    /// Records of theirs that came into Kafka from then on count for nothing; earlier ones for the posts they are about.
+    pub at: TimestampMs,
+    /// Whether all that was kept of them here is gone.
+    pub swept: bool,
+    /// Whether the center knows, and holds nothing of them any more.
+    pub told: bool,
 }
 
 /// How far the row versions of one topic have come.
@@ -193,6 +221,17 @@ mod tests {
         newer[0] = VERSION + 1;
         let error = decode::<PostRow>(Family::Posts, &newer).unwrap_err().to_string();
         assert!(error.contains("posts") && error.contains("version 2"), "{error}");
+    }
+
+    #[test]
+    fn a_comment_from_before_its_user_was_kept_is_still_read() {
+        // `version` 300, live, of post 7: as the version before this one wrote it.
+        let old = [1, 251, 44, 1, 0, 1, 7];
+        let row = CommentRow { version: 300, removed: None, post: Some(Id(7)), user: None };
+        assert_eq!(decode::<CommentRow>(Family::Comments, &old).unwrap(), row);
+        let row = CommentRow { user: Some(Id(9)), ..row };
+        assert_eq!(decode::<CommentRow>(Family::Comments, &encode(Family::Comments, &row).unwrap()).unwrap(), row);
+        assert!(decode::<PostRow>(Family::Posts, &[2, 0, 0, 0, 0]).is_err(), "of other families there is one version");
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod embedded;
 mod error;
 mod gap;
 mod lag;
+pub mod logs;
 mod mailbox;
 mod materialize;
 mod measure;

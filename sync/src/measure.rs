@@ -10,7 +10,7 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogra
 pub fn describe_metrics() {
     describe_counter!(
         "edgefeed_ingest_records_total",
-        "Records read from Kafka, by topic and outcome (applied, repeat, stale, nothing, replayed, dead)"
+        "Records read from Kafka, by topic and outcome (applied, repeat, stale, nothing, replayed, dead, forgotten)"
     );
     describe_counter!("edgefeed_dead_letters_total", "Records that could not be used, by topic and reason");
     describe_counter!("edgefeed_dedup_hits_total", "Events dropped because their id was known");
@@ -99,6 +99,7 @@ pub(crate) fn applied(applied: &Applied, took: Duration) {
         ("stale", &applied.stale),
         ("nothing", &applied.nothing),
         ("replayed", &applied.replayed),
+        ("forgotten", &applied.forgotten),
     ];
     for (outcome, counts) in outcomes {
         for (topic, count) in counts {

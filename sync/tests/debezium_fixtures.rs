@@ -154,7 +154,7 @@ fn the_plain_history_is_what_the_sql_did() {
     let follow = RowKey::Follow(id(2), id(1));
     let followed = RowChange::Upsert(Row::Follow { follower: id(2), following: id(1) });
     assert_eq!(of(follow), [followed, RowChange::Delete(follow)]);
-    let comment = RowChange::Upsert(Row::Comment { id: id(0x202), post: Field::Known(id(0x101)) });
+    let comment = RowChange::Upsert(Row::Comment { id: id(0x202), post: Field::Known(id(0x101)), user: Some(id(3)) });
     assert_eq!(of(RowKey::Comment(id(0x202))), [comment]);
 }
 

@@ -12,7 +12,7 @@ pub(crate) mod group;
 mod kill;
 pub(crate) mod node;
 pub(crate) mod poison;
-mod traffic;
+pub(crate) mod traffic;
 
 use edgefeed::clock::now_ms;
 use edgefeed::world::{Encoding, Message, World, WorldConfig};

@@ -19,29 +19,29 @@ use crate::crash::node::{Home, PATIENCE, TIGHT};
 use crate::real::stack::unproved;
 
 /// A node's place, and a port on which the running node is found.
-struct Place {
-    home: Home,
-    kafka: Kafka,
+pub(crate) struct Place {
+    pub(crate) home: Home,
+    pub(crate) kafka: Kafka,
     port: u16,
 }
 
 /// What a verb said.
 #[derive(Debug, PartialEq, Eq)]
-struct Said {
-    code: Option<i32>,
-    out: Vec<u8>,
-    err: String,
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: Vec<u8>,
+    pub(crate) err: String,
 }
 
 impl Said {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         assert_eq!(self.code, Some(0), "{self:?}");
         serde_json::from_slice(&self.out).unwrap()
     }
 }
 
 impl Place {
-    fn new(kafka: Kafka) -> Self {
+    pub(crate) fn new(kafka: Kafka) -> Self {
         // Free for now; nothing else of this test asks for one.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let home = Home::new(&kafka.address(), "", TIGHT);
@@ -52,11 +52,11 @@ impl Place {
         place
     }
 
-    fn config(&self) -> PathBuf {
+    pub(crate) fn config(&self) -> PathBuf {
         self.home.beside("edgefeed.toml")
     }
 
-    fn say(&self, verb: &str) -> Said {
+    pub(crate) fn say(&self, verb: &str) -> Said {
         let done = Command::new(env!("CARGO_BIN_EXE_edgefeed"))
             .args(verb.split(' '))
             .arg("--config")
@@ -66,7 +66,7 @@ impl Place {
         Said { code: done.status.code(), out: done.stdout, err: String::from_utf8(done.stderr).unwrap() }
     }
 
-    fn write(&mut self, partition: u32, value: &[u8]) -> i64 {
+    pub(crate) fn write(&mut self, partition: u32, value: &[u8]) -> i64 {
         let message =
             Message { topic: Topic::Events, key: b"7".to_vec(), value: Some(value.to_vec()), time_ms: now_ms() };
         let offset = self.kafka.write_to(partition, message);
@@ -75,7 +75,7 @@ impl Place {
     }
 
     /// Lets a node apply everything there is, and stops it.
-    fn follow(&self) {
+    pub(crate) fn follow(&self) {
         let node = self.home.start();
         node.wait_caught_up();
         assert_eq!(node.terminate().0, Some(0));
@@ -89,7 +89,7 @@ impl Place {
     }
 }
 
-fn view(id: u64) -> String {
+pub(crate) fn view(id: u64) -> String {
     let time = now_ms();
     format!(
         r#"{{"event_id":"00000000-0000-4000-8000-{id:012x}","event_time":{time},"user_id":7,"post_id":1,"action":"view"}}"#
@@ -104,8 +104,31 @@ fn every_verb_says_the_same_of_a_held_and_of_a_free_store() {
         place.write(partition as u32, value);
     }
     place.write(0, br#"{"user_id":"no id"}"#);
+    place.write(0, view(1).as_bytes());
+    let depot = place.home.beside("depot");
+    let mut text = std::fs::read_to_string(place.config()).unwrap();
+    text.push_str(&format!("[backup]\nurl = \"{}\"\n", depot.display()));
+    std::fs::write(place.config(), text).unwrap();
     place.follow();
+    assert_eq!(place.say("backup create").code, Some(0));
     let verbs = [
+        "inspect user 7",
+        "inspect user 7 --output json",
+        "inspect user nobody",
+        "inspect post 1",
+        "inspect post 1 --output json",
+        "inspect author 7 --limit 3",
+        "inspect author 7 --output json",
+        "inspect offsets",
+        "inspect offsets --output json",
+        "forget 7 --dry-run",
+        "forget 7 --dry-run --output json",
+        "forget me",
+        "backup list",
+        "backup list --all --output json",
+        "backup verify",
+        "backup verify 2099 --output json",
+        "backup restore",
         "dlq list",
         "dlq list --output json",
         "dlq list --topic events --reason malformed --limit 2 --output json",
@@ -131,12 +154,29 @@ fn every_verb_says_the_same_of_a_held_and_of_a_free_store() {
     for (verb, free) in verbs.iter().zip(&free) {
         assert_eq!(place.say(verb), *free, "{verb}");
     }
+    let sizes = |said: Said| {
+        let mut sizes = said.json();
+        // The node notes its contact with Kafka all the time.
+        sizes["families"].as_array_mut().unwrap().retain(|family| family["family"] != "meta");
+        sizes["families"].clone()
+    };
+    let held = sizes(place.say("inspect store --output json"));
+    assert_eq!(place.say("backup create --output json").json()["sent_files"].as_u64().map(|sent| sent > 0), Some(true));
     // Orders: each is given to the node and taken back by the store alone, or the other way.
     let dropped = place.say("dlq drop events-0-0 --output json").json();
     assert_eq!(dropped, json!({ "dropped": 1 }));
     let accepted = place.say("dlq accept events-2 --through 41 --output json").json();
     assert_eq!(accepted, json!({ "partition": "events-2", "through": 41, "before": null }));
+    let forgotten = place.say("forget 8 --output json").json();
+    assert_eq!((&forgotten["store"], &forgotten["center"]), (&json!({}), &json!({ "state": "none" })));
     assert_eq!(node.terminate().0, Some(0));
+    let again = place.say("forget 8 --output json").json();
+    assert_eq!(again["since"], forgotten["since"], "forgotten once and for all");
+    assert!(place.say("backup create").code == Some(0), "the place is free again");
+    let names = |sizes: &Value| -> Vec<String> {
+        sizes.as_array().unwrap().iter().map(|family| family["family"].to_string()).collect()
+    };
+    assert_eq!(names(&sizes(place.say("inspect store --output json"))), names(&held));
     assert_eq!(place.say("dlq drop events-0-0 --output json").json(), json!({ "dropped": 0 }));
     let accepted = place.say("dlq accept events-2 --through 7 --output json").json();
     assert_eq!(accepted, json!({ "partition": "events-2", "through": 7, "before": 41 }));

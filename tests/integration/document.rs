@@ -16,7 +16,7 @@ use crate::real::stack::unproved;
 use crate::spine::{SECRET, Spine};
 
 /// With so many requests there are some of each kind.
-const CASES: usize = 300;
+const CASES: usize = 100;
 
 fn script(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/schemathesis").join(name)

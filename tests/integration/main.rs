@@ -1,6 +1,7 @@
 //! What edgefeed promises, a file a promise, against real parts.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod backup;
 mod bounds;
 mod center;
 mod chains;
@@ -20,6 +21,7 @@ mod offsets;
 mod oracle;
 mod oracle_tests;
 mod poison;
+mod probe;
 mod real;
 mod replay;
 mod spine;

@@ -54,7 +54,7 @@ impl Source {
     }
 
     /// Reads it whole.
-    pub(super) async fn read(&self) -> Result<Vec<u8>, String> {
+    pub(in super::super) async fn read(&self) -> Result<Vec<u8>, String> {
         match self {
             Self::Url(client, url) => fetch(client, url).await.map_err(|error| format!("auth.jwks_url: {error}")),
             Self::File(path) => {

@@ -20,9 +20,11 @@ impl Writer {
         pending: &mut Pending,
     ) -> Result<()> {
         let seen = self.seen(engine, record, event, watermark, pending)?;
-        if seen == Seen::Here {
+        let forgotten = self.forgotten_of(pending, [Some(event.user), event.author]);
+        if seen == Seen::Here || forgotten.is_some() {
             pending.marks.push(key::record(record.at, record.offset));
-        } else {
+        }
+        if seen != Seen::Here {
             // First of its id in this partition, counted or not: later ones are this partition's repeats.
             let partition = record.at.partition;
             let hour = hour_of(watermark);
@@ -30,12 +32,26 @@ impl Writer {
             pending.ids.entry(event.event_id).or_default().push((partition, hour));
             pending.dedup.push((key::dedup(partition, hour, event.event_id), record.offset));
         }
-        if seen == Seen::No {
-            pending.applied.dedup_misses += 1;
-            *pending.applied.applied.entry(Topic::Events).or_default() += 1;
-            count(record, event, pending);
-        } else {
+        if seen != Seen::No {
             pending.applied.dedup_hits += 1;
+            return Ok(());
+        }
+        pending.applied.dedup_misses += 1;
+        let Some(forgotten_at) = forgotten else {
+            *pending.applied.applied.entry(Topic::Events).or_default() += 1;
+            count_post(event, pending);
+            count_pair(record, event, pending);
+            note_reader(event, pending);
+            return Ok(());
+        };
+        *pending.applied.forgotten.entry(Topic::Events).or_default() += 1;
+        if !self.is_forgotten(pending, event.user) {
+            // The author left. That the reader saw the post, or wants it no more, names nobody else.
+            note_reader(event, pending);
+        } else if record.time < forgotten_at && event.author.is_none_or(|author| !self.is_forgotten(pending, author)) {
+            // What somebody did before they left stays counted for others' posts, so that a replay counts as the first
+            // reading did. Nobody can tell any more whose it was.
+            count_post(event, pending);
         }
         Ok(())
     }
@@ -77,25 +93,33 @@ impl Writer {
     }
 }
 
-/// The effects of an event that counts.
-fn count(record: &Record, event: &Event, pending: &mut Pending) {
-    let now_ms = pending.now_ms;
+/// The effect of an event on its post.
+fn count_post(event: &Event, pending: &mut Pending) {
+    let (counters, hour) = (Counters::of(event), hour_of(event.event_time));
+    // An hour that no window reaches any more would be written only to be dropped.
+    if counters != Counters::default() && hour.saturating_add(POST_HOURS_KEPT) >= hour_of(pending.now_ms) {
+        pending.hours.entry((event.post, hour)).or_default().add(&counters);
+    }
+}
+
+/// The effect of an event on what is between its reader and its author.
+fn count_pair(record: &Record, event: &Event, pending: &mut Pending) {
     let counters = Counters::of(event);
-    let hour = hour_of(event.event_time);
-    if counters != Counters::default() {
-        // An hour that no window reaches any more would be written only to be dropped.
-        if hour.saturating_add(POST_HOURS_KEPT) >= hour_of(now_ms) {
-            pending.hours.entry((event.post, hour)).or_default().add(&counters);
-        }
-        if let Some(author) = event.author {
-            let key = (event.user, author, day_of(record.time), day_of(event.event_time));
-            pending.partials.entry(key).or_default().add(&Partial { counters, last_time: event.event_time });
-            // Impressions and dwell time are kept but never summed into affinity.
-            if event.action != Action::Impression {
-                pending.touch(event.user);
-            }
+    if counters != Counters::default()
+        && let Some(author) = event.author
+    {
+        let key = (event.user, author, day_of(record.time), day_of(event.event_time));
+        pending.partials.entry(key).or_default().add(&Partial { counters, last_time: event.event_time });
+        // Impressions and dwell time are kept but never summed into affinity.
+        if event.action != Action::Impression {
+            pending.touch(event.user);
         }
     }
+}
+
+/// The effect of an event on what its reader is shown.
+fn note_reader(event: &Event, pending: &mut Pending) {
+    let now_ms = pending.now_ms;
     match event.action {
         // A view dated ahead would mask the real ones, one past its window hides nothing.
         Action::View if (now_ms - VIEWED_KEPT_MS..=now_ms + CLOCK_SLACK_MS).contains(&event.event_time) => {

@@ -5,6 +5,7 @@
 
 mod dead;
 mod events;
+mod forgotten;
 mod pending;
 mod rows;
 mod truncate;
@@ -39,6 +40,7 @@ pub(crate) struct Writer {
     stalled: BTreeSet<Topic>,
     dedup: Dedup,
     dead: dead::Cemetery,
+    forgotten: forgotten::Forgotten,
 }
 
 impl Writer {
@@ -66,6 +68,7 @@ impl Writer {
             stalled: BTreeSet::new(),
             dedup: Dedup::new(config.dedup_hours),
             dead: dead::Cemetery::load(engine, config)?,
+            forgotten: forgotten::Forgotten::load(engine, Keys(options.ids))?,
         })
     }
 
@@ -169,6 +172,7 @@ impl Store {
         writer.positions.extend(pending.positions());
         writer.begins.extend(pending.begins());
         writer.versions.extend(pending.versions());
+        writer.forgotten.extend(pending.forgotten());
         self.project(&pending, now_ms);
         Ok(pending.applied)
     }

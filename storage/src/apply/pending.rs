@@ -13,7 +13,7 @@ use crate::hot::{ACTIVE_HOURS, Hot, LoadedPost};
 use crate::key::{self, Family, Key, Keys};
 use crate::model::{Counters, Day, Hour, Id, TimestampMs, Topic, TopicPartition, hour_of};
 use crate::position::{Applied, Position};
-use crate::value::{self, Begin, CommentRow, DeadLetter, LinkRow, PostRow, VersionMark};
+use crate::value::{self, Begin, CommentRow, DeadLetter, Forgotten, LinkRow, PostRow, VersionMark};
 
 /// A pair's day: user, author, arrival day, day of the event.
 type PairDay = (Id, Id, Day, Day);
@@ -47,6 +47,8 @@ pub(super) struct Pending {
     pub(super) changed_posts: HashSet<Id>,
     /// Readers whose facts changed.
     touched: HashSet<Id>,
+    /// Users who left in this batch, and when.
+    forgotten: HashMap<Id, TimestampMs>,
 }
 
 impl Pending {
@@ -73,6 +75,7 @@ impl Pending {
             counts: HashMap::new(),
             changed_posts: HashSet::new(),
             touched: HashSet::new(),
+            forgotten: HashMap::new(),
         }
     }
 
@@ -102,6 +105,14 @@ impl Pending {
 
     pub(super) fn touch(&mut self, viewer: Id) {
         self.touched.insert(viewer);
+    }
+
+    pub(super) fn forget(&mut self, user: Id, at: TimestampMs) {
+        self.forgotten.entry(user).or_insert(at);
+    }
+
+    pub(super) fn forgotten(&self) -> &HashMap<Id, TimestampMs> {
+        &self.forgotten
     }
 
     pub(super) fn add_rows(&mut self, post: Id, likes: i64, comments: i64) {
@@ -169,6 +180,11 @@ impl Pending {
         let comments = engine.cf(Family::Comments)?;
         for (id, row) in &self.comments {
             batch.put_cf(comments, keys.one(*id), value::encode(Family::Comments, row)?);
+        }
+        let forgotten = engine.cf(Family::Forgotten)?;
+        for (id, at) in &self.forgotten {
+            let row = Forgotten { at: *at, swept: false, told: false };
+            batch.put_cf(forgotten, keys.one(*id), value::encode(Family::Forgotten, &row)?);
         }
         for ((family, key), row) in &self.links {
             batch.put_cf(engine.cf(*family)?, key, value::encode(*family, row)?);

@@ -3,7 +3,7 @@
 use super::{Pending, Writer, versions};
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::key::{Family, Key};
+use crate::key::{self, Family, Key};
 use crate::model::{Cdc, DeadReason, Id, Record, Refusal, Row, RowChange, RowKey};
 use crate::position::{Stall, StallReason};
 use crate::value::{self, CommentRow, LinkRow, PostRow, VersionMark};
@@ -17,6 +17,8 @@ pub(super) enum Fold {
     Stale,
     /// It leaves out a value this node has never seen.
     Unavailable,
+    /// It is about somebody who was forgotten.
+    Forgotten,
 }
 
 impl Writer {
@@ -38,6 +40,8 @@ impl Writer {
         let cdc = &Cdc { commit_time: cdc.commit_time.max(record.time), ..*cdc };
         let floor = mark.floor;
         let fold = match cdc.change {
+            // First: what is stale here would still make a row at the center.
+            _ if self.names_forgotten(engine, &cdc.change, pending)? => Fold::Forgotten,
             _ if cdc.version.packed() <= floor => Fold::Stale,
             RowChange::Truncate if !self.apply_truncates => {
                 let detail = format!("a truncate of {} arrived", topic.name());
@@ -45,7 +49,13 @@ impl Writer {
             }
             RowChange::Truncate => self.fold_truncate(engine, record.at.topic, cdc, pending)?,
             RowChange::Upsert(row) => self.fold_row(engine, row, cdc, pending)?,
-            RowChange::Delete(key) => self.fold_delete(engine, key, cdc, pending)?,
+            RowChange::Delete(key) => {
+                let fold = self.fold_delete(engine, key, cdc, pending)?;
+                if let (Fold::Applied, RowKey::User(user)) = (fold, key) {
+                    pending.forget(user, cdc.commit_time);
+                }
+                fold
+            }
         };
         let truncated = cdc.change == RowChange::Truncate && fold == Fold::Applied;
         let floor = if truncated { floor.max(cdc.version.packed()) } else { floor };
@@ -53,6 +63,10 @@ impl Writer {
         match fold {
             Fold::Applied => *pending.applied.applied.entry(topic).or_default() += 1,
             Fold::Stale => *pending.applied.stale.entry(topic).or_default() += 1,
+            Fold::Forgotten => {
+                *pending.applied.forgotten.entry(topic).or_default() += 1;
+                pending.marks.push(key::record(record.at, record.offset));
+            }
             Fold::Unavailable => {
                 let detail = format!("a value was left out of a row not seen before; read {} again", topic.name());
                 let refusal = Refusal { reason: DeadReason::UnavailableValue, detail };
@@ -81,10 +95,11 @@ impl Writer {
                 };
                 Ok(self.put_post(id, held, row, pending))
             }
-            Row::Comment { id, post } => {
+            Row::Comment { id, post, user } => {
                 let held = self.comment(engine, id, pending)?;
                 let Some(post) = post.or(held.and_then(|held| held.post)) else { return Ok(Fold::Unavailable) };
-                let row = CommentRow { version: cdc.version.packed(), removed: None, post: Some(post) };
+                let user = user.or(held.and_then(|held| held.user));
+                let row = CommentRow { version: cdc.version.packed(), removed: None, post: Some(post), user };
                 Ok(put_comment(id, held, row, pending))
             }
             Row::Follow { follower, following } => {
@@ -108,8 +123,8 @@ impl Writer {
             }
             RowKey::Comment(id) => {
                 let held = self.comment(engine, id, pending)?;
-                let post = held.and_then(|held| held.post);
-                Ok(put_comment(id, held, CommentRow { version, removed, post }, pending))
+                let (post, user) = (held.and_then(|held| held.post), held.and_then(|held| held.user));
+                Ok(put_comment(id, held, CommentRow { version, removed, post, user }, pending))
             }
             key => self.link(engine, key, cdc, false, pending),
         }
@@ -183,7 +198,7 @@ impl Writer {
         engine.get(family, &key)?.map(|bytes| value::decode(family, &bytes)).transpose()
     }
 
-    fn post(&self, engine: &Engine, id: Id, pending: &Pending) -> Result<Option<PostRow>> {
+    pub(super) fn post(&self, engine: &Engine, id: Id, pending: &Pending) -> Result<Option<PostRow>> {
         if let Some(row) = pending.posts.get(&id) {
             return Ok(Some(*row));
         }

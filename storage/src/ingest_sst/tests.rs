@@ -41,7 +41,7 @@ fn fill(build: &Build) {
     }
     run.finish().unwrap();
     let mut run = build.sorted(Family::Comments);
-    run.comment(Id(70), &CommentRow { version: 5, removed: None, post: Some(Id(100)) }).unwrap();
+    run.comment(Id(70), &CommentRow { version: 5, removed: None, post: Some(Id(100)), user: None }).unwrap();
     run.finish().unwrap();
     let views = Partial { counters: Counters { views: 3, ..Counters::default() }, last_time: NOW };
     let mut run = build.sorted(Family::History);

@@ -94,6 +94,8 @@ pub enum Row {
         id: Id,
         /// The post commented on.
         post: Field<Id>,
+        /// `user_id`: who wrote it, where the record tells.
+        user: Option<Id>,
     },
     /// `likes(user_id, post_id, created_at)`.
     Like {
@@ -116,6 +118,20 @@ pub enum Row {
     },
 }
 
+impl Row {
+    /// The users a row names.
+    pub fn users(&self) -> [Option<Id>; 2] {
+        match *self {
+            Self::Post { author, .. } => [author.or(None), None],
+            Self::Comment { user, .. } => [user, None],
+            Self::Follow { follower: one, following: other } | Self::Block { blocker: one, blocked: other } => {
+                [Some(one), Some(other)]
+            }
+            Self::Like { user: id, .. } | Self::User { id } => [Some(id), None],
+        }
+    }
+}
+
 /// The primary key of one row: all that a delete may be believed about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RowKey {
@@ -131,6 +147,17 @@ pub enum RowKey {
     Block(Id, Id),
     /// `users.id`.
     User(Id),
+}
+
+impl RowKey {
+    /// The users whose relation the row is; a post, a comment and a user are not named by whose they are.
+    pub const fn users(self) -> [Option<Id>; 2] {
+        match self {
+            Self::Follow(one, other) | Self::Block(one, other) => [Some(one), Some(other)],
+            Self::Like(user, _) => [Some(user), None],
+            Self::Post(_) | Self::Comment(_) | Self::User(_) => [None, None],
+        }
+    }
 }
 
 /// What a CDC record says happened.

@@ -190,7 +190,7 @@ impl Histories {
 }
 
 /// Readers, as a query names them: texts or numbers.
-struct Users<'a>(&'a [Id], IdKind);
+pub(super) struct Users<'a>(pub(super) &'a [Id], pub(super) IdKind);
 
 impl Serialize for Users<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {

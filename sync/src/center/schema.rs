@@ -32,6 +32,7 @@ pub(super) const FILES: &[File] = files![
     "010_mv_post_metrics_1h.sql",
     "011_mv_post_metrics_daily.sql",
     "012_mv_user_author_90d.sql",
+    "013_forgotten_users.sql",
 ];
 
 /// What the placeholders stand for. Both names are plain: letters, digits, `_` and `-`.

@@ -94,7 +94,7 @@ impl Walk {
         match self {
             Self::Posts => id + 8 + 1 + 8 + id + 8 + 1,
             Self::Follows | Self::Likes | Self::Blocks => 2 * id + 8 + 1 + 8,
-            Self::Comments => id + 8 + 1 + 8 + id,
+            Self::Comments => id + 8 + 1 + 8 + 2 * id,
             Self::Hides | Self::Viewed => 2 * id + 8,
             Self::EventIds => 4 + 4 + 16 + 8,
             Self::PostHours => id + 4 + 6 * 8,

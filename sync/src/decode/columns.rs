@@ -76,7 +76,9 @@ impl<'a> Columns<'a> {
                 created_at: self.created_at(unit)?,
                 deleted: self.deleted(),
             },
-            RowKey::Comment(id) => Row::Comment { id, post: field_id(self.post_id.as_ref(), ids, "post_id")? },
+            RowKey::Comment(id) => {
+                Row::Comment { id, post: field_id(self.post_id.as_ref(), ids, "post_id")?, user: self.user(ids) }
+            }
             RowKey::Follow(follower, following) => Row::Follow { follower, following },
             RowKey::Like(user, post) => Row::Like { user, post },
             RowKey::Block(blocker, blocked) => Row::Block { blocker, blocked },
@@ -91,9 +93,14 @@ impl<'a> Columns<'a> {
             let unit = if value.text().is_some() { None } else { unit(column) };
             Some(column_time(value, unit, column).unwrap_or_default())
         };
-        aside.user = self.user_id.as_ref().and_then(|user| user.id(ids, "user_id").ok());
+        aside.user = self.user(ids);
         aside.created_at = time(&self.created_at, "created_at");
         aside.deleted_at = time(&self.deleted_at, "deleted_at");
+    }
+
+    /// Who wrote a comment. No node refuses a record that does not tell.
+    fn user(&self, ids: IdKind) -> Option<Id> {
+        self.user_id.as_ref().and_then(|user| user.id(ids, "user_id").ok())
     }
 
     fn created_at(&self, unit: impl FnOnce() -> Option<Unit>) -> Result<Field<TimestampMs>, Refusal> {

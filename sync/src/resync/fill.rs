@@ -85,7 +85,8 @@ impl Filling<'_> {
             Walk::Comments => {
                 let (id, version, removed) = (fields.id(ids), fields.u64(), removed(&mut fields));
                 let post = Some(fields.id(ids)).filter(|_| removed.is_none());
-                self.run.comment(id, &CommentRow { version, removed, post })?;
+                let user = Some(fields.id(ids)).filter(|user| removed.is_none() && *user != Id(0));
+                self.run.comment(id, &CommentRow { version, removed, post, user })?;
             }
             Walk::Follows | Walk::Likes | Walk::Blocks => {
                 let (first, second, version) = (fields.id(ids), fields.id(ids), fields.u64());

@@ -147,7 +147,7 @@ impl Share {
         let Some(last) = self.next_end(limit, materialized, now) else { return Ok(()) };
         let first = self.acked.map_or(self.committed, |last| last + 1);
         let range = Range { first, last, epoch: self.source.epoch };
-        let marks = if self.at.topic == Topic::Events { store.marks(self.at, first..=last)? } else { Vec::new() };
+        let marks = store.marks(self.at, first..=last)?;
         let sealed = self.gathered.seal(range, &marks, &self.source, store)?;
         self.since = (!self.gathered.is_empty()).then_some(now);
         if sealed.is_empty() {

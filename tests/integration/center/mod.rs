@@ -12,6 +12,7 @@ mod end_to_end;
 mod exactly_once;
 mod faults;
 mod fold;
+mod forget;
 mod goodbye;
 mod hand_made;
 mod kafka;

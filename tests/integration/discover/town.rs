@@ -1,5 +1,7 @@
 //! Small worlds of nothing but the rows that decide whom to suggest, thrown together at random.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use crate::crash::dice::Dice;
@@ -11,12 +13,15 @@ pub(crate) const NOW: i64 = 1_795_376_817_860;
 #[derive(Default)]
 pub(crate) struct Town {
     pub(crate) log: Vec<LogRecord>,
+    ends: BTreeMap<String, i64>,
     lsn: u64,
 }
 
 impl Town {
     fn record(&mut self, topic: &str, key: Value, value: &Value) {
-        let offset = self.log.iter().filter(|record| record.topic == topic).count() as i64;
+        let end = self.ends.entry(topic.to_owned()).or_default();
+        let offset = *end;
+        *end += 1;
         let (key, value) = (key.to_string().into_bytes(), value.to_string().into_bytes());
         self.log.push(LogRecord {
             topic: topic.to_owned(),

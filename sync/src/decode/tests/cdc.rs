@@ -179,7 +179,7 @@ fn a_value_that_was_not_sent_stays_as_it_was() {
         Row::Post { id: uuid(P), author: Field::Unchanged, created_at: Field::Unchanged, deleted: Field::Unchanged };
     assert_eq!(post(&value), RowChange::Upsert(expected));
     let value = format!(r#"{{"id":"{A}","post_id":"{gap}","__deleted":"false"}}"#);
-    let expected = Row::Comment { id: uuid(A), post: Field::Unchanged };
+    let expected = Row::Comment { id: uuid(A), post: Field::Unchanged, user: None };
     assert_eq!(changed(Topic::Comments, None, &value).change, RowChange::Upsert(expected));
     let value = envelope("u", "null", &format!(r#"{{"id":"{gap}","user_id":"{A}","created_at":0}}"#));
     assert_eq!(reason(Topic::Posts, &value, &UUID), DeadReason::BadId);
@@ -235,7 +235,7 @@ fn every_table_has_its_key_columns() {
         (Topic::Follows, two("follower_id", "following_id"), Row::Follow { follower: p, following: a }),
         (Topic::Likes, two("user_id", "post_id"), Row::Like { user: p, post: a }),
         (Topic::Blocks, two("blocker_id", "blocked_id"), Row::Block { blocker: p, blocked: a }),
-        (Topic::Comments, two("id", "post_id"), Row::Comment { id: p, post: Field::Known(a) }),
+        (Topic::Comments, two("id", "post_id"), Row::Comment { id: p, post: Field::Known(a), user: None }),
         (Topic::Users, two("id", "name"), Row::User { id: p }),
     ] {
         assert_eq!(changed(topic, None, &value).change, RowChange::Upsert(expected));

@@ -198,7 +198,8 @@ impl Gathered {
         last
     }
 
-    /// Takes everything up to the end of `range` out. `marks` are the offsets of repeats, ascending: those make no row.
+    /// Takes everything up to the end of `range` out. `marks` are the offsets of repeats and of what names somebody who
+    /// was forgotten, ascending: those make no row.
     pub(crate) fn seal(&mut self, range: Range, marks: &[i64], source: &Source, store: &Store) -> Result<Sealed> {
         let oldest = self.oldest().unwrap_or_default();
         let count = self.entries.partition_point(|entry| entry.offset <= range.last);
@@ -210,8 +211,8 @@ impl Gathered {
         let (mut late, mut letters, mut truncate) = (Gathered::default(), Vec::new(), None);
         for entry in self.entries.drain(..count) {
             self.weight = self.weight.saturating_sub(entry.bytes + ENTRY_BYTES);
-            let wanted = matches!(entry.kind, Kind::Row) && marks.binary_search(&entry.offset).is_err();
-            rows.pass(entry.bytes, wanted);
+            let marked = marks.binary_search(&entry.offset).is_ok();
+            rows.pass(entry.bytes, matches!(entry.kind, Kind::Row) && !marked);
             match entry.kind {
                 Kind::Nothing | Kind::Row => {}
                 Kind::Truncate(version) => truncate = truncate.max(Some(version)),
@@ -222,6 +223,9 @@ impl Gathered {
                 Kind::Open(record) => {
                     let (cdc, aside, raw) = *record;
                     self.weight = self.weight.saturating_sub(raw.weight());
+                    if marked {
+                        continue;
+                    }
                     let at = (entry.offset, entry.time);
                     match held(&cdc, store)? {
                         None => letters.push(unavailable(at, raw)),

@@ -29,7 +29,7 @@ fn event(offset: i64) -> Event {
 
 fn comment(offset: i64, post: Field<Id>) -> Cdc {
     let version = Version::from_lsn(0, offset.unsigned_abs());
-    Cdc { version, commit_time: NOW, change: RowChange::Upsert(Row::Comment { id: Id(7), post }) }
+    Cdc { version, commit_time: NOW, change: RowChange::Upsert(Row::Comment { id: Id(7), post, user: None }) }
 }
 
 fn push(gathered: &mut Gathered, offset: i64, change: Change) {

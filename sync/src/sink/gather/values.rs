@@ -23,9 +23,9 @@ pub(super) fn held(cdc: &Cdc, store: &Store) -> Result<Option<Held>> {
             let (user, created_at) = row.author?;
             Some(Held { user: Some(user), created_at: Some(created_at), hidden: row.hidden, post: None })
         }),
-        RowChange::Upsert(Row::Comment { id, .. }) => {
-            store.comment_row(id)?.and_then(|row| Some(Held { post: Some(row.post?), ..Held::default() }))
-        }
+        RowChange::Upsert(Row::Comment { id, .. }) => store
+            .comment_row(id)?
+            .and_then(|row| Some(Held { post: Some(row.post?), user: row.user, ..Held::default() })),
         _ => Some(Held::default()),
     })
 }
@@ -47,8 +47,9 @@ pub(super) fn values(cdc: &Cdc, aside: &Aside, held: &Held) -> Option<(CdcRow, b
                 false,
             )
         }
-        RowChange::Upsert(Row::Comment { id, post }) => {
-            let (post_id, user_id) = (post.or(held.post).unwrap_or(Id(0)), aside.user.unwrap_or(Id(0)));
+        RowChange::Upsert(Row::Comment { id, post, user }) => {
+            let (post_id, user_id) =
+                (post.or(held.post).unwrap_or(Id(0)), user.or(aside.user).or(held.user).unwrap_or(Id(0)));
             (CdcRow::Comment { id, post_id, user_id, created_at }, false)
         }
         RowChange::Upsert(Row::Follow { follower: follower_id, following: following_id }) => {

@@ -1,0 +1,70 @@
+//! `edgefeed forget`: everything of a user, here and at the center.
+
+use std::collections::BTreeMap;
+
+use edgefeed_sync::center::Center;
+
+use super::args::{ForgetArgs, Output};
+use super::live::{self, Live};
+use super::table::{table, tame};
+use super::{out, runtime};
+use crate::clock::now_ms;
+use crate::config::{Config, load};
+use crate::failure::Failure;
+use crate::forget::{AtCenter, Forgetter, Forgotten, Order, Trouble};
+use crate::tuning::Requests;
+
+pub(super) fn run(args: ForgetArgs) -> Result<(), Failure> {
+    let config = load(&args.sources.into_inputs()).map_err(|problems| Failure::config(&problems))?.config;
+    let order = Order { user: args.user, dry_run: args.dry_run };
+    let done = runtime()?.block_on(forget(&config, &order))?;
+    match args.output {
+        Output::Text => out::text(&text(&done))?,
+        Output::Json => out::json(&done)?,
+    }
+    match done.center {
+        AtCenter::Pending { why } if !done.dry_run => Err(Failure::failed(format!(
+            "the user is forgotten here and not yet at the center: {why}; a running node goes on trying, or run this again"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+async fn forget(config: &Config, order: &Order) -> Result<Forgotten, Failure> {
+    let center = match config.clickhouse.is_set() {
+        true => Some(Center::new(&config.clickhouse).map_err(|error| Failure::failed(error.to_string()))?),
+        false => None,
+    };
+    match live::reach(config).await? {
+        Live::Node(node) => node.post("/admin/forget", order).await,
+        Live::Store(store) => {
+            let hooks = vec![Requests::of(config).hook()];
+            Forgetter::new(store, center, hooks).forget(order, now_ms()).await.map_err(|trouble| match trouble {
+                Trouble::Asked(message) => Failure::usage(message),
+                other => Failure::failed(other.to_string()),
+            })
+        }
+    }
+}
+
+fn text(done: &Forgotten) -> String {
+    let since =
+        done.since.as_deref().map_or_else(|| "not forgotten".to_owned(), |since| format!("forgotten since {since}"));
+    let did = if done.dry_run { "would be removed; nothing was done" } else { "removed" };
+    let mut text = format!("user {}: {since}\n", done.user);
+    text.push_str(&counts("in the store", &done.store, did));
+    text.push_str(&match &done.center {
+        AtCenter::None => "no center is configured\n".to_owned(),
+        AtCenter::Done { rows } => counts("at the center", rows, did),
+        AtCenter::Pending { why } => format!("at the center: {}\n", tame(why)),
+    });
+    text
+}
+
+fn counts(place: &str, counts: &BTreeMap<String, u64>, did: &str) -> String {
+    if counts.is_empty() {
+        return format!("{place}: nothing\n");
+    }
+    let rows = counts.iter().map(|(name, count)| [name.clone(), count.to_string()]);
+    format!("{place}, {did}:\n{}", table(["WHERE", "ROWS"], rows))
+}

@@ -5,7 +5,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/edgefeed/target
 # One profile and one feature set everywhere: RocksDB's C++ is built once. Always the whole workspace, for the same reason.
 CARGO_FLAGS := --release --workspace --locked
 
-.PHONY: demo test check bench setup prove-kill prove-center prove-outage prove-explain prove-openapi prove-load prove-figures image help
+.PHONY: demo test check bench setup prove-chains prove-kill prove-center prove-outage prove-spool prove-explain prove-openapi prove-load prove-figures image help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | column -t -s "$$(printf '\t')"
@@ -27,6 +27,9 @@ bench: setup ## criterion benches of decode, apply and score
 prove-kill: setup ## 200 kills and 200 cut logs, against the oracle (short version in `make test`)
 	EDGEFEED_KILLS=200 EDGEFEED_CUTS=200 cargo test $(CARGO_FLAGS) --test integration crash:: -- --nocapture
 
+prove-chains: setup ## 10,000 cursor chains over two nodes of a changing world, 10,000 random worlds (short version in `make test`)
+	EDGEFEED_CHAINS=10000 EDGEFEED_WORLDS=10000 EDGEFEED_REFRESHED=500 cargo test $(CARGO_FLAGS) --test integration chains:: -- --nocapture
+
 prove-center: setup ## 200,000 events exactly once in ClickHouse through 36 faults (short version in `make test`)
 	tests/integration/center/prove.sh center::exactly_once EDGEFEED_EVENTS=200000 EDGEFEED_CHANGES=20000 EDGEFEED_FAULTS=36
 
@@ -41,6 +44,12 @@ prove-openapi: setup ## 5,000 requests and more that the OpenAPI document allows
 
 prove-load: setup ## 1,000 events, 1,000 changes and 1,000 feeds a second together for 5 minutes (short version in `make test`)
 	tests/integration/center/prove.sh center::load EDGEFEED_LOAD_S=300
+
+prove-spool: setup ## 1,000 own writes read back under load; five outages of Kafka with kills and power cuts (short versions in `make test`)
+	EDGEFEED_TRIES=1000 tests/integration/center/prove.sh events:: EDGEFEED_ROUNDS=5 EDGEFEED_POSTED=150
+
+prove-bootstrap: setup ## world M built from ClickHouse under traffic, 1,000 readers' feeds bit for bit (short version in `make test`)
+	tests/integration/center/prove.sh rebuild::world_m EDGEFEED_WORLD=m
 
 prove-figures: setup ## the figures of the README on this machine: ingest, world M, start to ready
 	cargo bench --locked --workspace --bench figures

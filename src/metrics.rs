@@ -26,6 +26,8 @@ pub fn describe() {
     crate::auth::describe_metrics();
     crate::rate_limit::describe_metrics();
     crate::affinity::describe_metrics();
+    crate::events::describe_metrics();
+    crate::resync::describe_metrics();
     crate::cache::describe_metrics();
     crate::tuning::describe_metrics();
     describe_histogram!("edgefeed_feed_candidates", "Candidates a ranking chose from.");

@@ -12,6 +12,7 @@ mod inspect;
 mod metrics;
 mod reload;
 mod replay;
+mod resync;
 mod router;
 mod sink;
 
@@ -26,5 +27,6 @@ pub use explain::FeedDoor;
 pub use guard::Guard;
 pub use metrics::{InstallError, install_metrics};
 pub(crate) use replay::ReplayOrder;
+pub use resync::ResyncDoor;
 pub use router::{Parts, routes};
 pub use sink::SinkDoor;

@@ -14,8 +14,9 @@ use warp::reply::Response;
 use super::breaker::{self, Breakers};
 use super::explain::FeedDoor;
 use super::guard::Guard;
+use super::resync::ResyncDoor;
 use super::sink::SinkDoor;
-use super::{checkpoint, dlq, explain, forget, inspect, reload, replay, sink};
+use super::{checkpoint, dlq, explain, forget, inspect, reload, replay, resync, sink};
 use crate::backup::Keeper;
 use crate::dead_letters::DeadLetters;
 use crate::forget::Forgetter;
@@ -41,6 +42,8 @@ pub struct Parts {
     pub sink: SinkDoor,
     /// The configuration.
     pub reload: Arc<Reload>,
+    /// Jobs against the center.
+    pub resync: ResyncDoor,
     /// What ranks.
     pub feed: FeedDoor,
     /// The backups.
@@ -88,16 +91,12 @@ pub fn routes(status: Arc<Status>, metrics: PrometheusHandle, guard: Guard, part
     ];
     let dlq = dlq::routes(&guard, &Arc::new(parts.dead_letters));
     let sink = sink::routes(&guard, &Arc::new(parts.sink));
-    let inspect = inspect::routes(&guard, &parts.inspector);
     let feed = Arc::new(parts.feed);
-    let others = [
-        checkpoint::route(&guard, &parts.keeper),
-        forget::route(&guard, &parts.forgetter),
-        reload::route(&guard, &parts.reload),
-        explain::route(&guard, &feed),
-        replay::route(&guard, &feed),
-    ];
-    listener(routes.into_iter().chain(dlq).chain(sink).chain(inspect).chain(others))
+    let ranking = [reload::route(&guard, &parts.reload), explain::route(&guard, &feed), replay::route(&guard, &feed)];
+    let inspect = inspect::routes(&guard, &parts.inspector);
+    let others = [checkpoint::route(&guard, &parts.keeper), forget::route(&guard, &parts.forgetter)];
+    let resync = resync::route(&guard, &Arc::new(parts.resync));
+    listener(routes.into_iter().chain(dlq).chain(sink).chain(inspect).chain(ranking).chain(others).chain([resync]))
 }
 
 fn readiness(status: &Status) -> Result<Response, Error> {

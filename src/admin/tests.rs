@@ -36,15 +36,18 @@ fn parts(breakers: &Breakers) -> Parts {
     config.kafka.brokers = "127.0.0.1:1".to_owned();
     config.kafka.request_timeout_ms = 100;
     let dead_letters = DeadLetters::new(Arc::clone(&STORE), config.kafka.topics.clone());
+    let resync = super::ResyncDoor {
+        seen: Arc::new(crate::resync::Seen::default),
+        order: Arc::new(|_| Err(crate::resync::Trouble::Busy("this node has no center".to_owned()))),
+    };
     let tuning = Arc::new(Tuning::default());
     let feed = Arc::new(Feed::new(Arc::clone(&STORE), Arc::default(), Arc::default(), Arc::clone(&tuning)));
-    let feed = FeedDoor::of(move || Arc::clone(&feed));
     let reload = Arc::new(Reload::new(None, tuning, |_| Ok(())));
     let inspector = Arc::new(Inspector::new(Arc::clone(&STORE), config.kafka.clone()));
     let forgetter = Arc::new(Forgetter::new(Arc::clone(&STORE), None, Vec::new()));
     let keeper = Keeper::new(&config, Arc::clone(&STORE));
-    let sink = SinkDoor::outside(&config);
-    Parts { breakers: Arc::clone(breakers), dead_letters, sink, reload, keeper, inspector, forgetter, feed }
+    let (sink, feed) = (SinkDoor::outside(&config), FeedDoor::of(move || Arc::clone(&feed)));
+    Parts { breakers: Arc::clone(breakers), dead_letters, sink, reload, feed, keeper, inspector, forgetter, resync }
 }
 
 /// A request as the router takes it; what the server adds around it is tested with the server.

@@ -51,10 +51,11 @@ impl Issuer {
         }
     }
 
-    /// Takes the keys of a configuration anew; a JWKS is read as soon as it may be.
+    /// Takes the keys of a configuration anew; a JWKS is read as soon as it may be. Where keys come from does not change.
     pub(super) fn reload(&self, config: &Config) -> Result<(), Problem> {
         match &self.follower {
             Some(follower) => follower.wake(),
+            None if config.follows_jwks() => {}
             None => self.keys.store(Arc::new(Keys::configured(config)?)),
         }
         Ok(())

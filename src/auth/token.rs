@@ -12,7 +12,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::json;
 
 use super::claims::{Claims, Rules, Span};
-use super::config::Config;
+use super::config::{Config, Mode};
 use super::issuer::Issuer;
 use super::{Caller, Denied};
 use crate::problem::Problem;
@@ -52,9 +52,10 @@ impl Verifier {
         Self { issuer, algorithm, ids, rules, token_max_bytes }
     }
 
-    /// Takes the keys of a configuration anew.
+    /// Takes the keys of a configuration anew, unless they are of another algorithm: that waits for the next start.
     pub(super) fn reload(&self, config: &Config) -> Result<(), Problem> {
-        self.issuer.reload(config)
+        let same = config.mode == Mode::Jwt && config.algorithm.name() == self.algorithm;
+        if same { self.issuer.reload(config) } else { Ok(()) }
     }
 
     /// The caller of a token that is whole, signed by a key of ours, and valid now. Waits only where a token names a

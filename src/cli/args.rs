@@ -29,6 +29,9 @@ pub(super) enum Verb {
     /// How the way to the center stands, and the order to go on
     #[command(subcommand)]
     Sink(SinkVerb),
+    /// Build this node anew from the center, or renew its histories from there
+    #[command(subcommand, long_about = RESYNC)]
+    Resync(ResyncVerb),
     /// Why a post ranks where it does for a reader, or which stage left it out
     Explain(ExplainArgs),
     /// Try other ranking numbers on the requests of late
@@ -501,6 +504,45 @@ pub(super) struct ResumeArgs {
     /// How to print
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(super) output: Output,
+}
+
+/// What the jobs against the center are.
+const RESYNC: &str = "\
+Batch jobs against ClickHouse.
+
+A running node does them itself and goes on answering meanwhile; where nobody has the store, they are done here. A job \
+that was stopped or killed goes on where it stood when it is ordered again.";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ResyncVerb {
+    /// Build a new or damaged node from the center: everything below the sink's offsets, and Kafka from there on
+    Bootstrap(ResyncArgs),
+    /// Replace histories of days that are over by the center's, base and own counts alike
+    Refresh(RefreshArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ResyncArgs {
+    #[command(flatten)]
+    pub(super) sources: Sources,
+    /// Say what would be done and do nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RefreshArgs {
+    #[command(flatten)]
+    pub(super) common: ResyncArgs,
+    /// Of everybody the center knows, not only of readers this node has history of
+    #[arg(long, conflicts_with = "users")]
+    pub(super) all: bool,
+    /// Of the users in this file, one id a line
+    #[arg(long, value_name = "FILE")]
+    pub(super) users: Option<PathBuf>,
 }
 
 /// How a verb prints data.

@@ -15,10 +15,12 @@ use hyper_util::rt::TokioIo;
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::http::pin::Pinned;
 
 /// How long a connection to the node may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -74,6 +76,7 @@ async fn open(config: &Config) -> Result<Result<Store, StoreError>, Failure> {
 pub(super) struct Node {
     address: SocketAddr,
     token: SecretString,
+    pinned: Option<Pinned>,
     store: PathBuf,
 }
 
@@ -102,7 +105,10 @@ impl Node {
                 IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
             });
         }
-        Ok(Self { address, token: config.admin.token.clone(), store })
+        let cert = &config.admin.tls_cert;
+        let pinned = (!cert.as_os_str().is_empty()).then(|| Pinned::new(cert)).transpose();
+        let pinned = pinned.map_err(|error| Failure::failed(format!("admin.tls_cert: {error}")))?;
+        Ok(Self { address, token: config.admin.token.clone(), pinned, store })
     }
 
     /// Asks for something; `path` with its query.
@@ -141,12 +147,24 @@ impl Node {
     }
 
     async fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<(StatusCode, Bytes), Failure> {
-        let broken = |error: hyper::Error| self.failed(&format!("broke off: {error}; try again"));
         let stream = match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(self.address)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(self.unreachable(&error.to_string())),
             Err(_) => return Err(self.unreachable("no answer in time")),
         };
+        let Some(pinned) = &self.pinned else { return self.speak(stream, method, path, body).await };
+        match tokio::time::timeout(CONNECT_TIMEOUT, pinned.connect(stream, self.address.ip())).await {
+            Ok(Ok(stream)) => self.speak(stream, method, path, body).await,
+            Ok(Err(error)) => Err(self.unreachable(&format!("not with the certificate in admin.tls_cert: {error}"))),
+            Err(_) => Err(self.unreachable("no handshake in time")),
+        }
+    }
+
+    async fn speak<S>(&self, stream: S, method: Method, path: &str, body: Bytes) -> Result<(StatusCode, Bytes), Failure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let broken = |error: hyper::Error| self.failed(&format!("broke off: {error}; try again"));
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         // It ends with the exchange; what goes wrong on it is told there.

@@ -15,6 +15,7 @@ mod migrate;
 mod openapi;
 mod out;
 mod replay;
+mod resync;
 mod serve;
 mod sink;
 mod table;
@@ -53,6 +54,7 @@ fn verb(verb: Verb) -> Result<(), Failure> {
         Verb::Demo(args) => demo::run(args),
         Verb::Dlq(verb) => dlq::run(verb),
         Verb::Sink(verb) => sink::run(verb),
+        Verb::Resync(verb) => resync::run(verb),
         Verb::Explain(args) => explain::run(args),
         Verb::Replay(args) => replay::run(args),
         Verb::Backup(verb) => backup::run(verb),

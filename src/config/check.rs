@@ -18,6 +18,7 @@ impl Config {
         self.limits.check(&mut problems);
         self.cache.check(&mut problems);
         self.log.check(&mut problems);
+        self.spool.check(&mut problems);
         problems.extend(self.kafka.check().iter().map(|line| worded(line)));
         problems.extend(self.ranking.problems().iter().map(|line| worded(line)));
         problems.extend(self.clickhouse.check().iter().map(|line| worded(line)));

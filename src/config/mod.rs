@@ -52,6 +52,8 @@ pub struct Config {
     pub breaker: edgefeed_sync::breaker::Config,
     /// Who answers when.
     pub fallback: crate::fallback::Config,
+    /// Events that are posted while Kafka is away.
+    pub spool: crate::events::Config,
     /// What is remembered of readers between requests.
     pub cache: crate::cache::Config,
     /// How feeds are ranked.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::tls::{Files, Tls};
+use super::tls::Tls;
 use super::{cors, tls};
 use crate::problem::Problem;
 use crate::secret::redacted;
@@ -75,7 +75,6 @@ impl Config {
     /// # Errors
     /// What is wrong with its files.
     pub fn tls(&self) -> Result<Option<Arc<Tls>>, Problem> {
-        let files = Files::of(TLS_KEYS, &self.tls_cert, &self.tls_key)?;
-        files.map(Tls::new).transpose().map(|tls| tls.map(Arc::new))
+        tls::of(TLS_KEYS, &self.tls_cert, &self.tls_key)
     }
 }

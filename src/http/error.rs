@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use warp::reply::Response;
 
 use crate::auth::Denied;
+use crate::events::{BadPosition, PostError};
 use crate::feed::page::FeedError;
 
 /// The body of every error.
@@ -43,6 +44,9 @@ pub enum Error {
     /// The request is not HTTP as the node reads it.
     #[error("{0}")]
     BadRequest(Cow<'static, str>),
+    /// None of the events posted can be taken; the message names the first ones.
+    #[error("{0}")]
+    BadEvents(String),
     /// The caller is not known.
     #[error("{0}")]
     Unauthorized(Denied),
@@ -79,6 +83,9 @@ pub enum Error {
     /// Too many requests of one caller; after so many seconds there is room again.
     #[error("too many requests; try again later")]
     RateLimited(u32),
+    /// Kafka is away, and there is no room for more events to wait for it.
+    #[error("there is no room for more events at the moment; try again later, with the same event_ids")]
+    SpoolFull,
     /// More connections than the node takes.
     #[error("the node takes no more connections; try again later")]
     TooManyConnections,
@@ -103,6 +110,7 @@ impl Error {
             Self::BadParameter(_) => (StatusCode::BAD_REQUEST, "bad_parameter"),
             Self::BadCursor => (StatusCode::BAD_REQUEST, "bad_cursor"),
             Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "bad_request"),
+            Self::BadEvents(_) => (StatusCode::BAD_REQUEST, "bad_events"),
             Self::Unauthorized(_) => (StatusCode::UNAUTHORIZED, "unauthorized"),
             Self::MissingScope(_) => (StatusCode::FORBIDDEN, "missing_scope"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
@@ -115,6 +123,7 @@ impl Error {
             Self::BodyTooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::UnsupportedMediaType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
             Self::RateLimited(_) => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
+            Self::SpoolFull => (StatusCode::SERVICE_UNAVAILABLE, "spool_full"),
             Self::TooManyConnections => (StatusCode::SERVICE_UNAVAILABLE, "too_many_connections"),
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
             Self::Timeout => (StatusCode::SERVICE_UNAVAILABLE, "timeout"),
@@ -178,9 +187,29 @@ impl Error {
     const fn retry_after_s(&self) -> Option<u32> {
         match self {
             Self::RateLimited(seconds) => Some(*seconds),
+            // An outage of Kafka lasts longer than a moment.
+            Self::SpoolFull => Some(10),
             Self::TooManyConnections | Self::Overloaded | Self::Timeout | Self::Unavailable | Self::Internal => Some(1),
             _ => None,
         }
+    }
+}
+
+impl From<PostError> for Error {
+    fn from(error: PostError) -> Self {
+        match error {
+            PostError::Body(message) => Self::BadRequest(message.into()),
+            PostError::AllBad(message) => Self::BadEvents(message),
+            PostError::NotYours => Self::MissingScope("events:any"),
+            PostError::Full => Self::SpoolFull,
+            PostError::Internal => Self::Internal,
+        }
+    }
+}
+
+impl From<BadPosition> for Error {
+    fn from(error: BadPosition) -> Self {
+        Self::BadParameter(error.to_string())
     }
 }
 

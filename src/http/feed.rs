@@ -41,9 +41,20 @@ pub(super) async fn page(services: Services, call: Call) -> Result<Response, Err
 /// The page as an answer, and the source that gave it.
 async fn answer(services: &Services, call: Call) -> Result<(&'static str, Response), Error> {
     let caller = services.door.admit(&call.headers).await?;
-    let request = request(&Query::parse(&call.query)?, caller, services.ids)?;
-    let page = (services.page)(request, now_ms()).await?;
+    let query = Query::parse(&call.query)?;
+    let request = request(&query, caller, services.ids)?;
+    let reached = reached(services, &query).await?;
+    let mut page = (services.page)(request, now_ms()).await?;
+    page.degraded.extend((!reached).then_some("position_not_reached"));
     Ok((page.served_from.name(), respond(&page)?))
+}
+
+/// Waits for the caller's own writes, where they are named; tells whether they are applied.
+async fn reached(services: &Services, query: &Query<'_>) -> Result<bool, Error> {
+    match query.get("min_position")? {
+        None | Some("") => Ok(true),
+        Some(position) => Ok((services.position)(position.to_owned()).await?),
+    }
 }
 
 fn respond(page: &FeedPage) -> Result<Response, Error> {

@@ -8,6 +8,7 @@ mod cors;
 pub mod door;
 pub mod edge;
 pub mod error;
+mod events;
 pub(crate) mod explain;
 pub(crate) mod feed;
 mod headers;
@@ -15,6 +16,7 @@ mod io;
 pub mod limits;
 mod openapi;
 mod phase;
+pub(crate) mod pin;
 mod places;
 pub mod query;
 mod raw;
@@ -37,7 +39,9 @@ pub use door::Door;
 pub use edge::Edge;
 pub use error::Error;
 pub use renew::Renewable;
-pub use router::{Answering, ExplainFn, ForgetFn, PageFn, PageFuture, Services, SuggestedFn, TrendingFn, routes};
+pub use router::{
+    Answering, EventsFn, ExplainFn, ForgetFn, PageFn, PageFuture, PositionFn, Services, SuggestedFn, TrendingFn, routes,
+};
 pub use server::{Drained, serve};
 
 /// Says what the metrics of this module mean; call once after the recorder is installed.

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use edgefeed_storage::model::{Id, IdKind};
 use warp::path;
 use warp::reply::Response;
@@ -10,7 +11,9 @@ use warp::reply::Response;
 use super::door::Door;
 use super::error::Error;
 use super::resource::{Call, Route, Routes, Takes, listener, resource};
-use super::{explain, feed, openapi, suggested, trending};
+use super::{events, explain, feed, openapi, suggested, trending};
+use crate::auth::Caller;
+use crate::events::{Answer, BadPosition, PostError};
 use crate::feed::page::{FeedError, FeedPage, FeedRequest};
 use crate::feed::{ExplainRequest, Explanation};
 use crate::suggest::{SuggestedRequest, SuggestedUsers};
@@ -32,6 +35,13 @@ pub type TrendingFn = Arc<dyn Fn(TrendingRequest, i64) -> Answering<TrendingPage
 /// Finds users to suggest.
 pub type SuggestedFn = Arc<dyn Fn(SuggestedRequest, i64) -> Answering<SuggestedUsers> + Send + Sync>;
 
+/// Takes a body of events: `(poster, body, now in epoch milliseconds)`.
+pub type EventsFn =
+    Arc<dyn Fn(Caller, Bytes, i64) -> Pin<Box<dyn Future<Output = Result<Answer, PostError>> + Send>> + Send + Sync>;
+/// Waits until a position is applied, a little while at most; tells whether it is.
+pub type PositionFn =
+    Arc<dyn Fn(String) -> Pin<Box<dyn Future<Output = Result<bool, BadPosition>> + Send>> + Send + Sync>;
+
 /// What the handlers stand on.
 #[derive(Clone)]
 pub struct Services {
@@ -49,6 +59,12 @@ pub struct Services {
     pub trending: TrendingFn,
     /// Finds users to suggest.
     pub suggested: SuggestedFn,
+    /// Takes events.
+    pub events: EventsFn,
+    /// Waits for positions.
+    pub position: PositionFn,
+    /// The largest body, in bytes.
+    pub max_body_bytes: usize,
 }
 
 impl std::fmt::Debug for Services {
@@ -91,6 +107,7 @@ pub(crate) fn table(services: &Services) -> Vec<Route> {
             Takes::Get,
             on(services, suggested::page),
         ),
+        resource(path!("api" / "v1" / "events"), "/api/v1/events", Takes::Post, on(services, events::post)),
         resource(path!("openapi.json"), "/openapi.json", Takes::Get, document),
     ]
 }

@@ -17,7 +17,7 @@ use super::error::Error;
 /// How long the probe sleeps.
 const PROBE: Duration = Duration::from_millis(20);
 /// How long the wait must stay above the limit before anybody is turned away: a pause of the machine is no overload.
-const SUSTAINED: Duration = Duration::from_millis(300);
+const SUSTAINED: Duration = Duration::from_millis(500);
 /// Shares are counted in this many parts.
 const WHOLE: u32 = 1_024;
 /// The most that is turned away: what is left over shows when the overload ends.
@@ -115,12 +115,15 @@ impl Control {
     fn observe(&mut self, wait: Duration, now: Instant) -> u32 {
         if wait <= self.wait_max {
             self.above_since = None;
-            // Slowly down: what was turned away comes back as soon as it is let in.
-            self.share -= (self.share / 32).max(1).min(self.share);
-        } else if now.duration_since(*self.above_since.get_or_insert(now)) >= SUSTAINED {
-            // Faster up, by how far the wait is off: half of what is still let in at most.
+            // Slowly down, and not at all while the wait is near the limit: the share is about right then.
+            if wait < self.wait_max / 2 {
+                self.share -= (self.share / 32).max(1).min(self.share);
+            }
+        } else if self.share > 0 || now.duration_since(*self.above_since.get_or_insert(now)) >= SUSTAINED {
+            // Up by how far the wait is off, by a tenth of what is still let in at most: the wait tells of requests that
+            // were let in before, so whoever steps further overshoots.
             let off = wait.as_secs_f64() / self.wait_max.as_secs_f64();
-            let step = f64::from(WHOLE - self.share) * (off - 1.0).clamp(0.02, 0.5);
+            let step = f64::from(WHOLE - self.share) * (off - 1.0).clamp(0.01, 0.1);
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within 0..=WHOLE")]
             let step = step as u32;
             self.share = (self.share + step.max(1)).min(SHARE_MAX);

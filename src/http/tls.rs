@@ -103,6 +103,14 @@ impl Files {
     }
 }
 
+/// The certificate of a section, if it names one.
+///
+/// # Errors
+/// What is wrong with its files.
+pub fn of(keys: [&'static str; 2], cert: &Path, private: &Path) -> Result<Option<Arc<Tls>>, Problem> {
+    Files::of(keys, cert, private)?.map(|files| Tls::new(files).map(Arc::new)).transpose()
+}
+
 /// Notes what is wrong with a section's files, if it names any.
 pub fn check(keys: [&'static str; 2], cert: &Path, private: &Path, problems: &mut Vec<Problem>) {
     let read = |files: Files| read(&files, &aws_lc_rs::default_provider()).map(drop);

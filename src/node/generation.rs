@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use edgefeed_storage::Store;
+use edgefeed_sync::breaker::Breaker;
 use edgefeed_sync::sink::Sink;
 use edgefeed_sync::{Lag, Materializer};
 use parking_lot::Mutex;
 
 use super::discover::Discover;
+use super::inward::Inward;
 use super::jobs::Jobs;
 use super::outward::{self, Outside};
 use crate::affinity::{self, Affinity, Source};
@@ -36,6 +38,8 @@ pub(super) struct Grounds {
     pub(super) keys: cursor::Keys,
     pub(super) outside: Option<Outside>,
     pub(super) fallback: Option<Arc<Fallback>>,
+    /// Around sending events to Kafka.
+    pub(super) kafka: Arc<Breaker>,
 }
 
 /// A store and what stands on it.
@@ -53,6 +57,8 @@ pub struct Generation {
     pub(super) affinity: Arc<Affinity>,
     /// What readers discover beside their feed.
     pub(super) discover: Discover,
+    /// Events that are posted.
+    pub(super) inward: Inward,
     warm: Box<dyn Warm>,
     running: Mutex<Running>,
 }
@@ -101,8 +107,9 @@ impl Generation {
         discover.keep(&mut jobs);
         jobs.keep_requests(&grounds.requests);
         let warm = Box::new(jobs.warm());
+        let inward = Inward::open(config, &store, &lag, &grounds.kafka)?;
         let running = Mutex::new(Running { materializer: Some(materializer), jobs: Some(jobs), sink: None });
-        Ok(Arc::new(Self { store, lag, feed, answers, affinity, discover, warm, running }))
+        Ok(Arc::new(Self { store, lag, feed, answers, affinity, discover, inward, warm, running }))
     }
 
     /// Starts this node's share of the sink, where it has the role.
@@ -124,6 +131,7 @@ impl Generation {
 
     /// Stops everything; what was applied is synced.
     pub(super) async fn stop(&self) -> Result<(), Failure> {
+        self.inward.intake.close().await;
         let Running { materializer, jobs, sink } = std::mem::take(&mut *self.running.lock());
         if let Some(jobs) = jobs {
             jobs.stop().await;
@@ -163,6 +171,11 @@ impl Current {
     pub fn kept(&self) -> Kept {
         let current = self.clone();
         Kept::found_by(move || Arc::clone(&current.now().store))
+    }
+
+    /// Puts another in its place; gives back the one that served.
+    pub(super) fn replace(&self, next: Arc<Generation>) -> Arc<Generation> {
+        self.0.swap(next)
     }
 }
 

@@ -2,9 +2,12 @@
 
 mod discover;
 mod generation;
+mod inward;
 mod jobs;
 mod keeping;
 mod outward;
+mod rebuild;
+mod rejoin;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
-use crate::admin::{self, Breakers, FeedDoor, Guard, Parts, SinkDoor};
+use crate::admin::{self, Breakers, FeedDoor, Guard, Parts, ResyncDoor, SinkDoor};
 use crate::auth::Auth;
 use crate::clock::now_ms;
 use crate::config::{Config, Inputs, Loaded, Role};
@@ -31,6 +34,8 @@ use crate::tuning::{Origin, Reload, Requests, Tuning};
 use generation::Grounds;
 use keeping::Keeping;
 use outward::Outside;
+use rebuild::Rebuilder;
+use rejoin::Rejoin;
 
 pub use generation::{Current, Generation};
 
@@ -48,6 +53,8 @@ pub struct Node {
     reload: Arc<Reload>,
     current: Current,
     grounds: Arc<Grounds>,
+    rebuilder: Arc<Rebuilder>,
+    rejoin: Rejoin,
     keeping: Keeping,
     servers: Vec<JoinHandle<Drained>>,
 }
@@ -68,7 +75,7 @@ impl Node {
         let public = bind(config.http.listen, "http.listen").await?;
         let operators = bind(config.admin.listen, "admin.listen").await?;
         let (http, admin) = (address(&public)?, address(&operators)?);
-        let (renewable, public_edge) = front(&config)?;
+        let (renewable, public_edge, admin_edge) = front(&config)?;
         let store = open(&config).await?;
         let tuning = Arc::new(Tuning::of(&config.ranking));
         let reload = Arc::new(Reload::new(origin, Arc::clone(&tuning), {
@@ -78,17 +85,21 @@ impl Node {
         let outside = Outside::new(&config)?;
         let center = outside.as_ref().map(|outside| Arc::clone(&outside.breaker));
         let postgres = config.postgres.is_set().then(|| Breaker::new("postgres", &config.breaker));
-        let breakers: Breakers = center.iter().chain(&postgres).cloned().collect();
+        let kafka = Breaker::new("kafka", &config.breaker);
+        let breakers: Breakers = center.iter().chain(&postgres).chain([&kafka]).cloned().collect();
         let fallback = fallback(&config, postgres)?;
         let keys = cursor::Keys::new(&config.http.cursor_key, &config.http.cursor_key_previous);
         let requests = Requests::of(&config);
-        let grounds = Arc::new(Grounds { config, tuning, requests, keys, outside, fallback });
+        let grounds = Arc::new(Grounds { config, tuning, requests, keys, outside, fallback, kafka });
         let config = &grounds.config;
         let first = Generation::start(&grounds, store)?;
         first.start_sink(&grounds)?;
         let current = Current::new(first);
+        let rebuilder = Rebuilder::new(&grounds, &current);
+        let rejoin = Rejoin::start(&grounds, &current, &rebuilder);
         let status = Arc::new(Status::default());
         tell(&status, &current, &grounds, &breakers);
+        tell_jobs(&status, &rebuilder, &rejoin);
         let routes = http::routes(&services(&current, &renewable, config));
         let (own_sink, ranking) = (current.clone(), current.clone());
         let keeping =
@@ -98,6 +109,7 @@ impl Node {
             dead_letters: DeadLetters::new(current.kept(), config.kafka.topics.clone()),
             sink: SinkDoor::of(config, move || own_sink.now().sink()),
             reload: Arc::clone(&reload),
+            resync: resync_door(&rebuilder),
             feed: FeedDoor::of(move || Arc::clone(&ranking.now().feed)),
             keeper: Arc::clone(&keeping.keeper),
             inspector: Arc::clone(&keeping.inspector),
@@ -106,10 +118,10 @@ impl Node {
         let admin_routes = admin::routes(Arc::clone(&status), recorder, Guard::new(&config.admin.token), parts);
         let servers = vec![
             tokio::spawn(http::serve(public, routes, public_edge, drain(&status))),
-            tokio::spawn(http::serve(operators, admin_routes, Edge::admin(&config.limits, None), drain(&status))),
+            tokio::spawn(http::serve(operators, admin_routes, admin_edge, drain(&status))),
         ];
         status.set_started();
-        Ok(Self { status, renewable, http, admin, reload, current, grounds, keeping, servers })
+        Ok(Self { status, renewable, http, admin, reload, current, grounds, rebuilder, rejoin, keeping, servers })
     }
 
     /// The store that serves now, and what stands on it.
@@ -126,6 +138,8 @@ impl Node {
                 tracing::warn!(connections = cut, "the drain deadline cut connections that were still busy");
             }
         }
+        self.rejoin.stop();
+        self.rebuilder.stop().await;
         self.keeping.stop();
         self.grounds.requests.keep();
         if let Some(fallback) = &self.grounds.fallback {
@@ -139,6 +153,7 @@ impl Node {
 fn services(current: &Current, renewable: &Renewable, config: &Config) -> Services {
     let (page, explain, forget) = (current.clone(), current.clone(), current.clone());
     let (trending, suggested) = (current.clone(), current.clone());
+    let (events, position) = (current.clone(), current.clone());
     Services {
         door: Arc::clone(&renewable.door),
         ids: config.node.ids,
@@ -149,6 +164,14 @@ fn services(current: &Current, renewable: &Renewable, config: &Config) -> Servic
         forget: Arc::new(move |viewer, now_ms| forget.now().answers.forget(viewer, now_ms)),
         trending: Arc::new(move |request, now_ms| (trending.now().discover.trending)(request, now_ms)),
         suggested: Arc::new(move |request, now_ms| (suggested.now().discover.suggested)(request, now_ms)),
+        events: Arc::new(move |caller, body, now_ms| {
+            Box::pin(Arc::clone(&events.now().inward.intake).post(caller, body, now_ms))
+        }),
+        position: Arc::new(move |text| {
+            let positions = Arc::clone(&position.now().inward.positions);
+            Box::pin(async move { positions.reached(&text).await })
+        }),
+        max_body_bytes: config.limits.max_body_bytes,
     }
 }
 
@@ -205,14 +228,16 @@ fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
     listener.local_addr().map_err(|error| Failure::failed(format!("a listener has no address: {error}")))
 }
 
-/// The way in and the edge of the public listener.
-fn front(config: &Config) -> Result<(Renewable, Edge), Failure> {
+/// The way in, and the edges of the public and the admin listener.
+fn front(config: &Config) -> Result<(Renewable, Edge, Edge), Failure> {
     let unusable = |problem| Failure::config(&[problem]);
     let auth = Auth::new(&config.auth, config.node.ids).map_err(unusable)?;
     let tls = config.http.tls().map_err(unusable)?;
-    let edge = Edge::public(&config.http, &config.limits, tls.clone());
+    let admin_tls = config.admin.tls().map_err(unusable)?;
+    let public = Edge::public(&config.http, &config.limits, tls.clone());
+    let admin = Edge::admin(&config.limits, admin_tls.clone());
     let door = Arc::new(Door::new(auth, &config.limits));
-    Ok((Renewable { door, tls: tls.into_iter().collect() }, edge))
+    Ok((Renewable { door, tls: tls.into_iter().chain(admin_tls).collect() }, public, admin))
 }
 
 async fn open(config: &Config) -> Result<Arc<Store>, Failure> {
@@ -246,6 +271,7 @@ fn tell(status: &Status, current: &Current, grounds: &Grounds, breakers: &Breake
     status.add_section("ingest", of(|now| now.lag.snapshot(now_ms())));
     status.add_section("store", of(|now| now.store.stats().map_or(Value::Null, store_section)));
     status.add_section("affinity", of(|now| now.affinity.snapshot()));
+    status.add_section("spool", of(|now| now.inward.intake.snapshot(now_ms())));
     if config.node.has(Role::Sink) {
         status.add_section("sink", of(|now| now.sink().map_or(Value::Null, |sink| outward::section(&sink))));
     }
@@ -260,6 +286,18 @@ fn tell(status: &Status, current: &Current, grounds: &Grounds, breakers: &Breake
     }));
     status.add_check(unless(|now| (!now.is_warm()).then(|| "reading the store into memory".to_owned())));
     status.add_check(unless(|now| now.answers.out_of_reach()));
+}
+
+/// The same of the jobs against the center.
+fn tell_jobs(status: &Status, rebuilder: &Arc<Rebuilder>, rejoin: &Rejoin) {
+    let told = Arc::clone(rebuilder);
+    status.add_section("resync", move || told.section());
+    status.add_section("rejoin", rejoin.section());
+}
+
+fn resync_door(rebuilder: &Arc<Rebuilder>) -> ResyncDoor {
+    let (seen, ordered) = (Arc::clone(rebuilder), Arc::clone(rebuilder));
+    ResyncDoor { seen: Arc::new(move || seen.seen()), order: Arc::new(move |order| ordered.order(order)) }
 }
 
 fn fallback(config: &Config, breaker: Option<Arc<Breaker>>) -> Result<Option<Arc<Fallback>>, Failure> {

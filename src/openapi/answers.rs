@@ -56,6 +56,8 @@ pub(super) enum Wrong {
     Method,
     /// A body too large.
     Large,
+    /// A body of another media type.
+    Type,
     /// A target too long.
     Target,
     /// A head too large.
@@ -82,6 +84,7 @@ impl Wrong {
             Self::Scope => ("403", "The caller may not do this."),
             Self::Method => ("405", "This path takes other methods."),
             Self::Large => ("413", "The body is too large."),
+            Self::Type => ("415", "The body is of another media type."),
             Self::Target => ("414", "The path and query are too long."),
             Self::Head => ("431", "The header fields are too large, or too many."),
             Self::Often => ("429", "Too many requests."),
@@ -92,7 +95,7 @@ impl Wrong {
             Self::Caller | Self::Scope => body.header("WWW-Authenticate", header(Type::String, "RFC 6750.")),
             Self::Method => body.header("Allow", header(Type::String, "The methods it takes.")),
             Self::Often | Self::Away => retry(body),
-            Self::Asked | Self::Large | Self::Target | Self::Head => body,
+            Self::Asked | Self::Large | Self::Type | Self::Target | Self::Head => body,
         };
         (status, whole.build())
     }

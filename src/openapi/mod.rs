@@ -3,6 +3,7 @@
 //! `operations` is the counterpart of `http/router`: a test holds the two together, route by route.
 
 mod answers;
+mod events;
 mod id;
 mod operations;
 mod parameters;
@@ -17,6 +18,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathsBuilder, Required};
 use utoipa::openapi::{PathItem, RefOr, Schema, SecurityRequirement};
 
+use crate::events::Answer;
 use crate::feed::{Explanation, FeedPage, JsonId};
 use crate::http::error::ErrorBody;
 use crate::http::feed::Invalidated;
@@ -45,6 +47,8 @@ pub fn document(ids: IdKind) -> OpenApi {
     let components = ComponentsBuilder::new()
         .schemas_from_iter(whole::<FeedPage>())
         .schemas_from_iter(whole::<Explanation>())
+        .schemas_from_iter(whole::<Answer>())
+        .schema(events::NAME, events::schema())
         .schemas_from_iter(whole::<TrendingPage>())
         .schemas_from_iter(whole::<SuggestedUsers>())
         .schemas_from_iter(whole::<Invalidated>())

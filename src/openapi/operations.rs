@@ -4,7 +4,8 @@ use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, Parameter};
 use utoipa::openapi::{Response, ResponsesBuilder, SecurityRequirement};
 
 use super::answers::{self, Wrong};
-use super::parameters;
+use super::{events as posted, parameters};
+use crate::events::Answer;
 use crate::feed::{Explanation, FeedPage};
 use crate::http::feed::Invalidated;
 use crate::suggest::SuggestedUsers;
@@ -20,7 +21,7 @@ pub(super) struct Described {
 
 /// The whole list.
 pub(super) fn all() -> Vec<Described> {
-    vec![feed(), explain(), invalidate(), trending(), suggested(), document()]
+    vec![feed(), explain(), invalidate(), trending(), suggested(), events(), document()]
 }
 
 /// What an operation is.
@@ -114,6 +115,19 @@ fn suggested() -> Described {
         wrong: &[Wrong::Caller],
     };
     plan.get("/api/v1/discover/suggested-users")
+}
+
+fn events() -> Described {
+    let plan = Plan {
+        id: "events",
+        summary: "What readers did: taken when Kafka has acknowledged it, or when it is on this node's disk.",
+        parameters: Vec::new(),
+        status: "202",
+        answer: answers::json::<Answer>("What was taken, what was not, and where to wait for it.").build(),
+        wrong: &[Wrong::Caller, Wrong::Scope, Wrong::Type],
+    };
+    let operation = plan.operation().request_body(Some(posted::body())).build();
+    Described { path: "/api/v1/events", method: HttpMethod::Post, operation }
 }
 
 fn document() -> Described {

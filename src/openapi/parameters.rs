@@ -79,6 +79,12 @@ pub(super) fn feed() -> Vec<Parameter> {
         preset(),
         flag("explain", "`1`: each post carries its features and weights."),
         flag("refresh", "`1`: posts served to this user in the last 30 minutes stand after all others."),
+        query(
+            "min_position",
+            false,
+            text(),
+            "The `position` that posting events gave: waited for, two seconds at most, until its events are in the page.",
+        ),
         user(),
     ]
 }

@@ -21,6 +21,9 @@ fn services(ids: IdKind) -> Services {
         suggested: Arc::new(|_, _| Box::pin(pending())),
         explain: Arc::new(|_, _| Box::pin(pending())),
         forget: Arc::new(|_, _| 0),
+        events: Arc::new(|_, _, _| Box::pin(pending())),
+        position: Arc::new(|_| Box::pin(pending())),
+        max_body_bytes: 0,
     }
 }
 

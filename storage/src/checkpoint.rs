@@ -69,6 +69,7 @@ impl Store {
             })?;
             self.engine.write(batch)?;
         }
+        self.writer.write().leave_spool();
         self.sync()?;
         Ok(count)
     }

@@ -40,6 +40,20 @@ impl Store {
         self.engine.write(batch)
     }
 
+    /// Notes how many records a second this store applied when it last had many to apply.
+    pub fn note_replay_rate(&self, records_per_s: u64) -> Result<()> {
+        let mut batch = WriteBatch::default();
+        let note = value::encode(Family::Meta, &records_per_s)?;
+        batch.put_cf(self.engine.cf(Family::Meta)?, key::meta("replay_rate", 0), note);
+        self.engine.write(batch)
+    }
+
+    /// What was noted of that; `None` when nothing ever was.
+    pub fn replay_rate(&self) -> Result<Option<u64>> {
+        let bytes = self.engine.get(Family::Meta, &key::meta("replay_rate", 0))?;
+        bytes.map(|bytes| value::decode(Family::Meta, &bytes)).transpose()
+    }
+
     /// The last note; `None` when there was never one.
     pub fn last_contact(&self) -> Result<Option<Contact>> {
         let Some(bytes) = self.engine.get(Family::Meta, &place())? else { return Ok(None) };

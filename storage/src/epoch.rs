@@ -63,15 +63,33 @@ pub(crate) fn all(dir: &Path) -> Result<Vec<u32>> {
     Ok(found)
 }
 
+/// The epochs before this one that have a database, ascending.
+pub(crate) fn before(dir: &Path, epoch: u32) -> Result<Vec<u32>> {
+    let mut found = all(dir)?;
+    found.insert(0, 0);
+    // RocksDB's pointer to its own state: what was half removed has none any more.
+    found.retain(|earlier| *earlier < epoch && database(dir, *earlier).join("CURRENT").exists());
+    Ok(found)
+}
+
 /// Removes the epochs before the current one, as far as there are any.
 pub(crate) fn sweep(dir: &Path, current: u32) -> Result<()> {
     if current > 0 {
-        remove(&database(dir, 0))?;
+        discard(&database(dir, 0), &database(dir, 0))?;
     }
     for epoch in all(dir)?.into_iter().filter(|epoch| *epoch < current) {
-        remove(&home(dir, epoch))?;
+        discard(&database(dir, epoch), &home(dir, epoch))?;
     }
     Ok(())
+}
+
+/// Removes a directory with a database in it; one that is half removed is no database any more.
+fn discard(database: &Path, home: &Path) -> Result<()> {
+    let current = database.join("CURRENT");
+    match fs::remove_file(&current) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(StoreError::io(current)(error)),
+        _ => remove(home),
+    }
 }
 
 /// Removes a directory with what is in it; that there is none is well.

@@ -170,11 +170,10 @@ impl Build {
         self.engine.sync_wal()
     }
 
-    /// Makes the finished epoch the current one and removes the others. Nobody has the store open, so it is opened with
-    /// this epoch next.
+    /// Makes the finished epoch the current one. Nobody has the store open, so it is opened with this epoch next, which
+    /// then takes over what the others have spooled and removes them.
     pub fn make_current(self) -> Result<u32> {
         epoch::flip(&self.dir, self.epoch)?;
-        epoch::sweep(&self.dir, self.epoch)?;
         Ok(self.epoch)
     }
 

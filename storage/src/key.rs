@@ -54,11 +54,15 @@ pub enum Family {
     Marks,
     /// topic:u8 partition:u32 offset:i64 → `DeadLetter`. The newest `dead_letters_max`.
     DeadLetters,
+    /// sequence:u64 → `SpoolRow`, an event accepted while Kafka was away. Until its record comes back from Kafka.
+    Spool,
+    /// user:id sequence:u64 → nothing: whose event that is. As `Spool`.
+    SpoolOf,
 }
 
 impl Family {
     /// Every column family of a store.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::Meta,
         Self::Offsets,
         Self::Posts,
@@ -81,12 +85,14 @@ impl Family {
         Self::Dedup,
         Self::Marks,
         Self::DeadLetters,
+        Self::Spool,
+        Self::SpoolOf,
     ];
 
     /// Whether what stands here is this node's own affair and not the log's: another node that takes over a copy of the
     /// store begins without it.
     pub const fn is_node_local(self) -> bool {
-        false
+        matches!(self, Self::Spool | Self::SpoolOf)
     }
 
     /// The name on disk.
@@ -114,6 +120,8 @@ impl Family {
             Self::Dedup => "dedup",
             Self::Marks => "marks",
             Self::DeadLetters => "dead_letters",
+            Self::Spool => "spool",
+            Self::SpoolOf => "spool_of",
         }
     }
 }
@@ -205,6 +213,11 @@ impl Keys {
         self.two(user, author).push(&day.to_be_bytes())
     }
 
+    /// `SpoolOf`.
+    pub fn spool_of(self, user: Id, sequence: u64) -> Key {
+        self.one(user).push(&sequence.to_be_bytes())
+    }
+
     /// Splits a key led by `N` ids into those ids and the rest; `None` when it is too short.
     pub fn split<const N: usize>(self, key: &[u8]) -> Option<([Id; N], &[u8])> {
         let width = self.0.width();
@@ -292,6 +305,16 @@ pub fn split_begin(key: &[u8]) -> Option<u32> {
     Some(u32::from_be_bytes(*key.strip_prefix(b"begin")?.first_chunk::<4>()?))
 }
 
+/// `Spool`.
+pub fn spool(sequence: u64) -> Key {
+    Key::new().push(&sequence.to_be_bytes())
+}
+
+/// Reads the sequence number that a `Spool` or `SpoolOf` key ends in.
+pub fn split_spool(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(*key.last_chunk::<8>()?))
+}
+
 /// A signed time as an unsigned number of the same order.
 const fn ordered(time: TimestampMs) -> u64 {
     time.cast_unsigned() ^ (1 << 63)
@@ -372,6 +395,15 @@ mod tests {
         let above = prefix.successor().unwrap();
         assert_eq!(above.as_ref(), [2]);
         assert!(Key::new().push(&[0xff]).successor().is_none());
+    }
+
+    #[test]
+    fn spool_keys_order_by_sequence_and_come_back() {
+        assert!(spool(255).as_ref() < spool(256).as_ref());
+        assert_eq!(split_spool(spool(7).as_ref()), Some(7));
+        let key = Keys(IdKind::U64).spool_of(Id(3), u64::MAX);
+        assert_eq!(split_spool(key.as_ref()), Some(u64::MAX));
+        assert_eq!(Keys(IdKind::U64).split::<1>(key.as_ref()).map(|([user], _)| user), Some(Id(3)));
     }
 
     #[test]

@@ -12,13 +12,13 @@ use crate::error::{Result, StoreError};
 use crate::format;
 use crate::history;
 use crate::hot::Hot;
-use crate::key::Keys;
+use crate::key::{self, Family, Keys};
 use crate::model::{IdKind, TimestampMs, TopicPartition};
 use crate::options::Budget;
 use crate::owner::Owner;
 use crate::position::Position;
 use crate::retention::{Clock, Retention, tombstones_ms};
-use crate::value::Base;
+use crate::value::{self, Base};
 use crate::viewer::Viewers;
 
 /// What the store must be told beyond its own section of the configuration.
@@ -61,8 +61,9 @@ impl Store {
         format::check_or_create(&config.dir, options.ids)?;
         let owner = Owner::claim(&config.dir)?;
         let epoch = epoch::current(&config.dir)?;
-        epoch::sweep(&config.dir, epoch)?;
-        Self::open_epoch(config, options, epoch, owner)
+        let store = Self::open_epoch(config, options, epoch, owner)?;
+        store.remove_earlier(config)?;
+        Ok(store)
     }
 
     /// Opens an epoch that was built beside this one. Both are whole stores; only one of them is current.
@@ -109,9 +110,23 @@ impl Store {
         epoch::flip(&config.dir, self.epoch)
     }
 
-    /// Removes the epochs before this one; nobody may have them open.
+    /// Removes the epochs before this one, once it has taken over what they have spooled; nobody may have them open.
     pub fn remove_earlier(&self, config: &Config) -> Result<()> {
+        for earlier in epoch::before(&config.dir, self.epoch)? {
+            if let Err(error) = self.take_over_from(config, earlier) {
+                // It may be damaged, and this one be the mend for that. What it holds is not ours to throw away.
+                let dir = epoch::database(&config.dir, earlier);
+                tracing::error!(%error, dir = %dir.display(), "what an earlier epoch has spooled cannot be read; it stays");
+                return Ok(());
+            }
+        }
         epoch::sweep(&config.dir, self.epoch)
+    }
+
+    fn take_over_from(&self, config: &Config, earlier: u32) -> Result<()> {
+        let retention = Retention { tombstones_ms: tombstones_ms(config.tombstone_days) };
+        let path = epoch::database(&config.dir, earlier);
+        self.take_over(&Engine::open(&path, &self.budget, retention, &self.clock)?)
     }
 
     /// Whether there is a store to open in `config.dir`; [`Store::open`] would make one.
@@ -122,6 +137,20 @@ impl Store {
     /// The kind of ids this store was created with.
     pub fn ids(&self) -> IdKind {
         self.keys.0
+    }
+
+    /// A number that no other store has, given when it was made. (A copy of a store has its original's.)
+    pub fn identity(&self) -> Result<u128> {
+        let place = key::meta("identity", 0);
+        let _one_at_a_time = self.writer.write();
+        if let Some(bytes) = self.engine.get(Family::Meta, &place)? {
+            return value::decode(Family::Meta, &bytes);
+        }
+        let identity = uuid::Uuid::new_v4().as_u128();
+        let mut batch = rocksdb::WriteBatch::default();
+        batch.put_cf(self.engine.cf(Family::Meta)?, place, value::encode(Family::Meta, &identity)?);
+        self.engine.write(batch)?;
+        Ok(identity)
     }
 
     /// How far each partition has been applied.

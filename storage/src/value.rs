@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::error::{Result, StoreError};
 use crate::key::Family;
-use crate::model::{Day, DeadReason, Id, TimestampMs, VersionKind};
+use crate::model::{Day, DeadReason, Event, Id, TimestampMs, VersionKind};
 
 /// The version byte in front of every bincode value, of every family but those of [`version_of`].
 const VERSION: u8 = 1;
@@ -174,6 +174,19 @@ pub struct DeadLetter {
     pub key: Option<Vec<u8>>,
     /// The record's value, as it came.
     pub value: Option<Vec<u8>>,
+}
+
+/// An event accepted while Kafka was away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SpoolRow {
+    /// What it says.
+    pub(crate) event: Event,
+    /// When it was accepted.
+    pub(crate) at: TimestampMs,
+    /// The value its record in Kafka will have.
+    pub(crate) value: Vec<u8>,
+    /// Partition and offset of that record, once Kafka has acknowledged it.
+    pub(crate) sent: Option<(u32, i64)>,
 }
 
 /// What can be told of a dead letter without reading its bytes.

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::hot::{self, AuthorNo, Hot, PostFacts, PostNo};
 use crate::key::Family;
 use crate::model::{Id, TimestampMs, day_of};
+use crate::spool::Overlay;
 use crate::store::Store;
 use crate::value::{self, LinkRow, PostRow};
 use crate::viewer::{Facts, Viewer};
@@ -204,9 +205,9 @@ impl Store {
     pub(crate) fn load_authors(&self, authors: &[Id], now_ms: TimestampMs) -> Result<()> {
         for chunk in authors.chunks(LOAD_CHUNK) {
             // Recursive: an `apply` that waits for the warm-up must not hold up readers who could go on beside it.
-            let _no_apply = self.writer.read_recursive();
+            let no_apply = self.writer.read_recursive();
             for author in chunk {
-                let posts = hot::load_author(&self.engine, self.keys, *author, now_ms)?;
+                let posts = hot::load_author(self.source(no_apply.overlay()), *author, now_ms)?;
                 self.hot.write().put_author(*author, posts);
             }
         }
@@ -214,13 +215,20 @@ impl Store {
         Ok(())
     }
 
+    /// Where the projection is filled from.
+    pub(crate) fn source<'a>(&'a self, overlay: &'a Overlay) -> hot::Source<'a> {
+        hot::Source { engine: &self.engine, keys: self.keys, overlay }
+    }
+
     /// Reads single posts into the projection, and tells which of them there are.
     pub(crate) fn load_posts(&self, posts: &[Id], now_ms: TimestampMs) -> Result<Vec<Id>> {
         let mut there = Vec::new();
         for chunk in posts.chunks(LOAD_CHUNK) {
-            let _no_apply = self.writer.read_recursive();
+            let no_apply = self.writer.read_recursive();
             for post in chunk {
-                let Some((author, loaded)) = hot::load_post(&self.engine, self.keys, *post, now_ms)? else { continue };
+                let Some((author, loaded)) = hot::load_post(self.source(no_apply.overlay()), *post, now_ms)? else {
+                    continue;
+                };
                 there.push(*post);
                 let mut hot = self.hot.write();
                 if !hot.has_post(*post) {
@@ -233,8 +241,8 @@ impl Store {
 
     /// Reads everything that fits into the projection, as after a start. `apply` waits meanwhile; readers do not.
     pub fn warm(&self, now_ms: TimestampMs) -> Result<()> {
-        let _no_apply = self.writer.read_recursive();
-        let loaded = Hot::load_all(&self.engine, self.keys, self.budget.hot_bytes, now_ms)?;
+        let no_apply = self.writer.read_recursive();
+        let loaded = Hot::load_all(self.source(no_apply.overlay()), self.budget.hot_bytes, now_ms)?;
         self.hot.write().replace(loaded);
         Ok(())
     }

@@ -10,9 +10,9 @@ use crate::counters::{self, Latest, Partial};
 use crate::engine::{Engine, Snap};
 use crate::error::Result;
 use crate::hot::{AuthorNo, Hot};
-use crate::key::{Family, Keys};
-use crate::model::{Counters, Day, Id, TimestampMs};
-use crate::value::{self, Base, LinkRow};
+use crate::key::{self, Family, Keys};
+use crate::model::{Action, Counters, Day, Event, Id, TimestampMs, day_of};
+use crate::value::{self, Base, LinkRow, SpoolRow};
 
 /// Days of history that affinity sums: today and the 89 before.
 pub const AFFINITY_DAYS: Day = 90;
@@ -92,6 +92,7 @@ impl Facts {
         for family in [Family::UserAuthorDays, Family::History] {
             facts.read_history(&snap, family, keys, viewer, day)?;
         }
+        facts.read_spooled(&snap, keys, viewer, day)?;
         facts.merge_history();
         let base = snap.get(Family::HistoryOf, &prefix)?;
         facts.base = base.map(|bytes| value::decode_base(Family::HistoryOf, &bytes)).transpose()?.or(whole);
@@ -131,7 +132,40 @@ impl Facts {
         })
     }
 
-    /// Makes one sum an author of the two.
+    /// Adds what the reader did while Kafka was away. The snapshot holds an event here or among what was applied, never
+    /// in both and never in neither: it changes places in one write.
+    fn read_spooled(&mut self, snap: &Snap<'_>, keys: Keys, viewer: Id, today: Day) -> Result<()> {
+        let mut sequences = Vec::new();
+        snap.scan(Family::SpoolOf, &keys.one(viewer), |key, _| {
+            sequences.extend(key::split_spool(key));
+            Ok(true)
+        })?;
+        for sequence in sequences {
+            let Some(bytes) = snap.get(Family::Spool, &key::spool(sequence))? else { continue };
+            let row: SpoolRow = value::decode(Family::Spool, &bytes)?;
+            self.overlay(&row.event, today);
+        }
+        Ok(())
+    }
+
+    fn overlay(&mut self, event: &Event, today: Day) {
+        let window = today.saturating_sub(AFFINITY_DAYS - 1)..=today;
+        if let Some(author) = event.author.filter(|_| window.contains(&day_of(event.event_time))) {
+            self.history.push((author, Counters::of(event)));
+        }
+        match event.action {
+            Action::View => {
+                let seen = self.viewed.entry(event.post).or_insert(event.event_time);
+                *seen = event.event_time.max(*seen);
+            }
+            Action::Hide => {
+                self.hidden.insert(event.post);
+            }
+            Action::Impression | Action::Like | Action::Comment | Action::Share => {}
+        }
+    }
+
+    /// Makes one sum an author of all of these.
     fn merge_history(&mut self) {
         self.history.sort_by_key(|(author, _)| *author);
         self.history.dedup_by(|(author, sum), (kept, all)| {

@@ -43,10 +43,10 @@ use edgefeed_storage::model::TimestampMs;
 pub use config::Config;
 pub use embedded::EmbeddedBroker;
 pub use error::{Error, Result};
-pub use lag::Lag;
+pub use lag::{Barrier, Lag};
 pub use materialize::Materializer;
 pub use measure::describe_metrics;
-pub use producer::{Delivered, Producer};
+pub use producer::{Delivered, EventsProducer, Fate, Producer};
 pub use start::{Gap, GapReason};
 
 /// Tells the time: UTC milliseconds since 1970.

@@ -88,6 +88,11 @@ fn two_keys_are_believed_while_tokens_move_and_a_reload_takes_the_old_one_away()
     auth.reload(&config).unwrap();
     assert_eq!(ask_at(&auth, &of_old, now_ms()), Err(Denied::Signature), "though it was verified before");
     assert!(ask_at(&auth, &of_new, now_ms()).is_ok());
+    let elsewhere = Config { algorithm: Algorithm::RS256, jwks_url: "https://id.example".to_owned(), ..config.clone() };
+    for waits in [elsewhere, Config { algorithm: Algorithm::EdDSA, jwks_url: "x".to_owned(), ..config.clone() }] {
+        auth.reload(&waits).unwrap();
+        assert!(ask_at(&auth, &of_new, now_ms()).is_ok(), "another algorithm or source waits for the next start");
+    }
     file(&dir, "public.pem", "nothing");
     assert!(auth.reload(&config).is_err());
     assert!(ask_at(&auth, &of_new, now_ms()).is_ok(), "a reload that fails changes nothing");
@@ -162,4 +167,26 @@ fn keys_that_cannot_work_are_found_before_a_port_opens() {
         config.hs256_secret = "0123456789abcdef0123456789abcdef".into();
     });
     assert!(secret_and_key.contains("HS256"), "{secret_and_key}");
+}
+
+/// Why tokens are remembered: what a reader's next request costs, against its first, in one run.
+#[test]
+fn a_remembered_token_costs_a_fraction_of_its_first_check() {
+    let dir = tempfile::tempdir().unwrap();
+    for algorithm in ASYMMETRIC {
+        let signer = Signer::new(algorithm);
+        let config = config(&dir, &signer);
+        let forgetful = auth(&Config { token_cache_max: 0, ..config.clone() });
+        let (remembering, token) = (auth(&config), signer.sign(None, &plain()));
+        let time = |gate: &crate::auth::Auth| {
+            let start = std::time::Instant::now();
+            for _ in 0..2_000 {
+                ask_at(gate, &token, now_ms()).unwrap();
+            }
+            start.elapsed() / 2_000
+        };
+        let (each, again) = (time(&forgetful), time(&remembering));
+        eprintln!("{algorithm:?}: {each:?} a check, {again:?} remembered");
+        assert!(again * 2 < each, "{algorithm:?}: {each:?} a check, {again:?} remembered");
+    }
 }

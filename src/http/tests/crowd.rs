@@ -5,11 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use ::http::HeaderMap;
+use edgefeed_storage::model::IdKind;
 use tokio::sync::Semaphore;
 use warp::path;
 
 use super::{PATIENCE, Server};
+use crate::auth::{self, Auth, demo_token};
 use crate::http;
+use crate::http::door::Door;
 use crate::http::edge::Edge;
 use crate::http::limits::Config;
 use crate::http::resource::{Routes, Takes, json, listener, resource};
@@ -157,4 +161,28 @@ async fn while_work_waits_too_long_a_share_is_turned_away_and_operators_are_answ
         }
     };
     tokio::time::timeout(PATIENCE, calm).await.expect("it ends with the overload");
+}
+
+#[tokio::test]
+async fn ten_thousand_forged_subjects_are_not_remembered() {
+    let config = auth::Config { hs256_secret: "0123456789abcdef0123456789abcdef".into(), ..auth::Config::default() };
+    let door = Door::new(Auth::new(&config, IdKind::U64).unwrap(), &Config::default());
+    let bearing = |secret: &str, user: u32| {
+        let token = demo_token(&secret.into(), &user.to_string(), Duration::from_secs(60)).unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
+        headers
+    };
+    for user in 0..10_000 {
+        assert!(door.admit(&bearing("another secret of thirty-two bytes", user)).await.is_err());
+    }
+    assert_eq!(door.users_counted(), 0);
+    let known = bearing("0123456789abcdef0123456789abcdef", 7);
+    let mut outcomes = Vec::new();
+    for _ in 0..300 {
+        outcomes.push(door.admit(&known).await.err());
+    }
+    assert_eq!(door.users_counted(), 1);
+    assert!(outcomes[..100].iter().all(Option::is_none), "the burst");
+    assert_eq!(outcomes[299], Some(http::Error::RateLimited(1)));
 }

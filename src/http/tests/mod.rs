@@ -3,6 +3,7 @@
 
 mod browser;
 mod crowd;
+mod events;
 mod limits;
 mod routes;
 mod shape;

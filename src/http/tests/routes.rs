@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::{Answer, Server};
 use crate::auth::{self, Auth, demo_token};
+use crate::events::{BadPosition, PostError};
 use crate::feed::page::{Algo, FeedError, FeedPage, FeedRequest, Freshness, JsonId, PagePost, ServedFrom};
 use crate::http::limits::Config;
 use crate::http::{Door, PageFuture, Services, routes};
@@ -55,6 +56,15 @@ impl Edge {
                 forgetting.lock().unwrap().push(viewer);
                 2
             }),
+            events: Arc::new(|_, _, _| Box::pin(ready(Err(PostError::Internal)))),
+            position: Arc::new(|text| {
+                Box::pin(ready(match text.as_str() {
+                    "there" => Ok(true),
+                    "not-yet" => Ok(false),
+                    _ => Err(BadPosition),
+                }))
+            }),
+            max_body_bytes: 1_024,
         };
         Self { server: Server::start(Config::default(), routes(&services)).await, asked, forgot }
     }
@@ -105,6 +115,21 @@ fn one_post(now_ms: i64) -> FeedPage {
 
 fn alice() -> String {
     demo_token(&SecretString::from(SECRET), ALICE, Duration::from_secs(60)).unwrap()
+}
+
+#[tokio::test]
+async fn a_page_says_when_the_callers_own_writes_are_not_in_it() {
+    let edge = Edge::start().await;
+    let degraded = |answer: &Answer| answer.json()["degraded"].clone();
+    for query in ["", "?min_position=", "?min_position=there"] {
+        assert_eq!(degraded(&edge.get(query, &alice()).await), json!([]), "{query}");
+    }
+    let answer = edge.get("?min_position=not-yet", &alice()).await;
+    assert_eq!((answer.status, degraded(&answer)), (200, json!(["position_not_reached"])));
+    for query in ["?min_position=garbage", "?min_position=there&min_position=there"] {
+        let answer = edge.get(query, &alice()).await;
+        assert_eq!((answer.status, answer.error_code().as_str()), (400, "bad_parameter"), "{query}");
+    }
 }
 
 #[tokio::test]

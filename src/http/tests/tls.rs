@@ -18,6 +18,7 @@ use super::{Client, Server};
 use crate::http;
 use crate::http::edge::Edge;
 use crate::http::limits::Config;
+use crate::http::pin::Pinned;
 use crate::http::resource::{Takes, json, listener, resource};
 use crate::http::tls::Tls;
 
@@ -107,6 +108,24 @@ async fn a_new_certificate_is_shown_to_new_connections_while_open_ones_go_on() {
     assert!(problem.contains("http.tls_cert") && problem.contains("key.pem"), "{problem}");
     assert!(!problem.contains("BEGIN"), "{problem}");
     connect(&server, &new, NEW).await.unwrap();
+}
+
+/// As the command line speaks with the admin listener.
+#[tokio::test]
+async fn whoever_has_the_certificate_at_hand_speaks_with_its_holder_and_nobody_else() {
+    let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    certify(dir.path());
+    certify(elsewhere.path());
+    let (server, _tls) = start(dir.path(), Config::default()).await;
+    let connect = async |dir: &Path| {
+        let stream = TcpStream::connect(server.address).await.unwrap();
+        Pinned::new(&dir.join("cert.pem")).unwrap().connect(stream, server.address.ip()).await
+    };
+    let mut client = Client::over(connect(dir.path()).await.unwrap());
+    client.send(PING).await;
+    assert_eq!(client.answer().await.unwrap().status, 200);
+    assert!(connect(elsewhere.path()).await.is_err());
+    assert!(Pinned::new(&dir.path().join("no.pem")).unwrap_err().contains("no.pem"));
 }
 
 #[tokio::test]

@@ -20,6 +20,10 @@ impl Writer {
         pending: &mut Pending,
     ) -> Result<()> {
         let seen = self.seen(engine, record, event, watermark, pending)?;
+        // Counted now, or known already: either way the spool's copy has done its duty.
+        if let Some((sequence, spooled)) = self.spool.find(event.user, event.event_id) {
+            pending.unspool(sequence, spooled);
+        }
         let forgotten = self.forgotten_of(pending, [Some(event.user), event.author]);
         if seen == Seen::Here || forgotten.is_some() {
             pending.marks.push(key::record(record.at, record.offset));

@@ -8,6 +8,7 @@ mod events;
 mod forgotten;
 mod pending;
 mod rows;
+mod spool;
 mod truncate;
 mod versions;
 
@@ -22,6 +23,7 @@ use crate::hot::{self, LoadedPost};
 use crate::key::{self, Family, Keys};
 use crate::model::{Change, Id, Outcome, Record, TimestampMs, Topic, TopicPartition};
 use crate::position::{Applied, Position};
+use crate::spool::{Overlay, Spool};
 use crate::store::{OpenOptions, Store};
 use crate::value::{self, Begin, VersionMark};
 use pending::Pending;
@@ -29,7 +31,7 @@ use pending::Pending;
 /// How far a record's clock may run ahead of the node's before it is ignored as a clock.
 pub(crate) const CLOCK_SLACK_MS: i64 = 5 * 60_000;
 
-/// The state only `apply` needs: positions, version marks, remembered ids.
+/// The state only `apply` needs: positions, version marks, remembered ids, what is spooled.
 #[derive(Debug)]
 pub(crate) struct Writer {
     keys: Keys,
@@ -40,6 +42,7 @@ pub(crate) struct Writer {
     stalled: BTreeSet<Topic>,
     dedup: Dedup,
     dead: dead::Cemetery,
+    spool: Spool,
     forgotten: forgotten::Forgotten,
 }
 
@@ -68,6 +71,7 @@ impl Writer {
             stalled: BTreeSet::new(),
             dedup: Dedup::new(config.dedup_hours),
             dead: dead::Cemetery::load(engine, config)?,
+            spool: Spool::load(engine)?,
             forgotten: forgotten::Forgotten::load(engine, Keys(options.ids))?,
         })
     }
@@ -78,6 +82,11 @@ impl Writer {
 
     pub(crate) fn begins(&self) -> &BTreeMap<u32, Begin> {
         &self.begins
+    }
+
+    /// What is spooled, as readers of posts see it.
+    pub(crate) fn overlay(&self) -> &Overlay {
+        self.spool.overlay()
     }
 
     /// The horizon of a partition of `events`: the first hour whose ids are still remembered.
@@ -119,6 +128,10 @@ impl Writer {
         }
         match &record.outcome {
             Outcome::Dead { refusal, key, value } => {
+                // A record of our own that came to be refused: it is kept as a dead letter, and the spool is done with it.
+                if let Some((sequence, spooled)) = self.spool.at(record.at, record.offset) {
+                    pending.unspool(sequence, spooled);
+                }
                 self.bury(record, refusal, key.as_deref(), value.as_deref(), pending);
             }
             Outcome::Change(Change::Nothing) => *pending.applied.nothing.entry(topic).or_default() += 1,
@@ -173,7 +186,8 @@ impl Store {
         writer.begins.extend(pending.begins());
         writer.versions.extend(pending.versions());
         writer.forgotten.extend(pending.forgotten());
-        self.project(&pending, now_ms);
+        writer.spool.remove(pending.unspooled());
+        self.project(&pending, writer.overlay(), now_ms);
         Ok(pending.applied)
     }
 
@@ -215,12 +229,12 @@ impl Store {
     }
 
     /// Brings the projection and the readers' facts to what was just written.
-    fn project(&self, pending: &Pending, now_ms: TimestampMs) {
+    fn project(&self, pending: &Pending, overlay: &Overlay, now_ms: TimestampMs) {
         for viewer in pending.touched() {
             self.viewers.changed(*viewer);
         }
         let missing = pending.posts_to_load(&self.hot.read());
-        let loaded = missing.into_iter().filter_map(|post| self.load_to_project(post, now_ms).transpose());
+        let loaded = missing.into_iter().filter_map(|post| self.load_to_project(post, overlay, now_ms).transpose());
         match loaded.collect::<Result<Vec<_>>>() {
             Ok(loaded) => {
                 let mut hot = self.hot.write();
@@ -235,8 +249,8 @@ impl Store {
         }
     }
 
-    fn load_to_project(&self, post: Id, now_ms: TimestampMs) -> Result<Option<(Id, LoadedPost)>> {
-        let loaded = hot::load_post(&self.engine, self.keys, post, now_ms)?;
+    fn load_to_project(&self, post: Id, overlay: &Overlay, now_ms: TimestampMs) -> Result<Option<(Id, LoadedPost)>> {
+        let loaded = hot::load_post(self.source(overlay), post, now_ms)?;
         let hot = self.hot.read();
         Ok(loaded.filter(|(author, post)| {
             hot.number_of(*author).is_some_and(|author| hot.is_loaded(author)) || post.is_active(now_ms)

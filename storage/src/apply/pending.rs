@@ -11,8 +11,9 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::hot::{ACTIVE_HOURS, Hot, LoadedPost};
 use crate::key::{self, Family, Key, Keys};
-use crate::model::{Counters, Day, Hour, Id, TimestampMs, Topic, TopicPartition, hour_of};
+use crate::model::{Action, Counters, Day, Event, Hour, Id, TimestampMs, Topic, TopicPartition, hour_of};
 use crate::position::{Applied, Position};
+use crate::retention::POST_HOURS_KEPT;
 use crate::value::{self, Begin, CommentRow, DeadLetter, Forgotten, LinkRow, PostRow, VersionMark};
 
 /// A pair's day: user, author, arrival day, day of the event.
@@ -43,6 +44,10 @@ pub(super) struct Pending {
     pub(super) hours: HashMap<(Id, Hour), Counters>,
     pub(super) partials: HashMap<PairDay, Partial>,
     pub(super) counts: HashMap<Id, RowCounts>,
+    /// Events that leave the spool, by sequence number: their records are here.
+    unspooled: BTreeMap<u64, Event>,
+    /// What events that enter the spool add to posts: to the projection alone.
+    spooled: HashMap<(Id, Hour), Counters>,
     /// Posts whose row changed.
     pub(super) changed_posts: HashSet<Id>,
     /// Readers whose facts changed.
@@ -73,6 +78,8 @@ impl Pending {
             hours: HashMap::new(),
             partials: HashMap::new(),
             counts: HashMap::new(),
+            unspooled: BTreeMap::new(),
+            spooled: HashMap::new(),
             changed_posts: HashSet::new(),
             touched: HashSet::new(),
             forgotten: HashMap::new(),
@@ -107,6 +114,32 @@ impl Pending {
         self.touched.insert(viewer);
     }
 
+    /// An event enters the spool.
+    pub(super) fn spool(&mut self, event: &Event) {
+        let hour = hour_of(event.event_time);
+        if hour.saturating_add(POST_HOURS_KEPT) >= hour_of(self.now_ms) {
+            self.spooled.entry((event.post, hour)).or_default().add(&Counters::of(event));
+        }
+        self.touch_by(event);
+    }
+
+    /// An event leaves the spool.
+    pub(super) fn unspool(&mut self, sequence: u64, event: &Event) {
+        self.touch_by(event);
+        self.unspooled.insert(sequence, event.clone());
+    }
+
+    /// Impressions change nothing that is asked of a reader.
+    fn touch_by(&mut self, event: &Event) {
+        if event.action != Action::Impression {
+            self.touch(event.user);
+        }
+    }
+
+    pub(super) fn unspooled(&self) -> impl Iterator<Item = u64> {
+        self.unspooled.keys().copied()
+    }
+
     pub(super) fn forget(&mut self, user: Id, at: TimestampMs) {
         self.forgotten.entry(user).or_insert(at);
     }
@@ -139,6 +172,10 @@ impl Pending {
         self.write_log(engine, &mut batch)?;
         self.write_rows(engine, keys, &mut batch)?;
         self.write_counters(engine, keys, &mut batch)?;
+        for (sequence, event) in &self.unspooled {
+            batch.delete_cf(engine.cf(Family::Spool)?, key::spool(*sequence));
+            batch.delete_cf(engine.cf(Family::SpoolOf)?, keys.spool_of(event.user, *sequence));
+        }
         Ok(batch)
     }
 
@@ -226,8 +263,8 @@ impl Pending {
     pub(super) fn posts_to_load(&self, hot: &Hot) -> Vec<Id> {
         let hour = hour_of(self.now_ms);
         let active = hour.saturating_sub(ACTIVE_HOURS)..=hour + 1;
-        let mut posts: HashSet<Id> =
-            self.hours.keys().filter(|(_, hour)| active.contains(hour)).map(|(post, _)| *post).collect();
+        let counted = self.hours.keys().chain(self.spooled.keys());
+        let mut posts: HashSet<Id> = counted.filter(|(_, hour)| active.contains(hour)).map(|(post, _)| *post).collect();
         posts.extend(
             self.changed_posts.iter().filter(|post| self.posts.get(*post).is_some_and(|row| row.live().is_some())),
         );
@@ -237,8 +274,12 @@ impl Pending {
 
     /// Carries the batch over into the projection. `loaded` are posts read after the write, counters included.
     pub(super) fn project(&self, hot: &mut Hot, loaded: Vec<(Id, LoadedPost)>, now_ms: TimestampMs) {
-        for ((post, hour), sum) in self.hours.iter().filter(|((_, hour), _)| *hour <= hour_of(now_ms) + 1) {
+        let counted = self.hours.iter().chain(&self.spooled);
+        for ((post, hour), sum) in counted.filter(|((_, hour), _)| *hour <= hour_of(now_ms) + 1) {
             hot.add_events(*post, *hour, sum);
+        }
+        for event in self.unspooled.values() {
+            hot.take_events(event.post, hour_of(event.event_time), &Counters::of(event));
         }
         for (post, counts) in &self.counts {
             hot.add_rows(*post, counts.likes, counts.comments);

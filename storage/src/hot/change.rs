@@ -164,6 +164,18 @@ impl Hot {
         facts.hours[at].add(counters);
     }
 
+    /// Takes events that were added before off an hour of a post, if it is here.
+    pub(crate) fn take_events(&mut self, id: Id, hour: Hour, counters: &Counters) {
+        let Some(&slot) = self.post_numbers.get(&id) else { return };
+        let Some(facts) = &mut self.posts[slot.0 as usize] else { return };
+        let Ok(at) = facts.hours.binary_search_by_key(&hour, |counts| counts.hour) else { return };
+        facts.hours[at].take(counters);
+        if facts.hours[at] == HourCounts::new(hour, &Counters::default()) {
+            facts.hours.remove(at);
+            self.bytes -= HOUR_BYTES;
+        }
+    }
+
     /// Throws everything away: numbers are given out anew, and everything is read again when it is asked for.
     pub(crate) fn start_over(&mut self) {
         *self = Self::new(self.budget, self.generation.wrapping_add(1));
@@ -284,5 +296,21 @@ impl HourCounts {
         let mut sum = self.counters();
         sum.add(counters);
         *self = Self::new(self.hour, &sum);
+    }
+
+    fn take(&mut self, counters: &Counters) {
+        let mut sum = self.counters();
+        sum.take(counters);
+        *self = Self::new(self.hour, &sum);
+    }
+
+    /// Adds hours of another source, both ascending, to these.
+    pub(super) fn merge(hours: &mut Vec<Self>, others: impl Iterator<Item = (Hour, Counters)>) {
+        for (hour, counters) in others {
+            match hours.binary_search_by_key(&hour, |counts| counts.hour) {
+                Ok(at) => hours[at].add(&counters),
+                Err(at) => hours.insert(at, Self::new(hour, &counters)),
+            }
+        }
     }
 }

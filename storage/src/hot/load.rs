@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::key::{Family, Keys};
 use crate::model::{Hour, Id, TimestampMs, hour_of};
 use crate::retention::POST_HOURS_KEPT;
+use crate::spool::Overlay;
 use crate::value::{self, PostRow};
 
 /// One post as the store has it.
@@ -20,8 +21,17 @@ pub(crate) struct LoadedPost {
     pub(crate) hours: Vec<HourCounts>,
 }
 
+/// Where posts are read from: the store, and what is spooled on top of it.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) keys: Keys,
+    pub(crate) overlay: &'a Overlay,
+}
+
 /// Reads a post of known creation time.
-fn read_post(engine: &Engine, keys: Keys, id: Id, created_at: TimestampMs, now_ms: TimestampMs) -> Result<LoadedPost> {
+fn read_post(source: Source<'_>, id: Id, created_at: TimestampMs, now_ms: TimestampMs) -> Result<LoadedPost> {
+    let Source { engine, keys, overlay } = source;
     let counts = match engine.get(Family::PostCounts, &keys.one(id))? {
         Some(bytes) => counters::decode(Family::PostCounts, &bytes)?,
         None => RowCounts::default(),
@@ -32,6 +42,7 @@ fn read_post(engine: &Engine, keys: Keys, id: Id, created_at: TimestampMs, now_m
         hours.extend(read_hour(keys, key, bytes)?.map(|(_, counts)| counts));
         Ok(true)
     })?;
+    HourCounts::merge(&mut hours, overlay.hours_of(id, oldest));
     hours.shrink_to_fit();
     Ok(LoadedPost { id, created_at, counts, hours })
 }
@@ -44,15 +55,16 @@ fn read_hour(keys: Keys, key: &[u8], bytes: &[u8]) -> Result<Option<(Id, HourCou
 }
 
 /// Reads a live post and its author; `None` when there is none.
-pub(crate) fn load_post(engine: &Engine, keys: Keys, id: Id, now_ms: TimestampMs) -> Result<Option<(Id, LoadedPost)>> {
-    let Some(bytes) = engine.get(Family::Posts, &keys.one(id))? else { return Ok(None) };
+pub(crate) fn load_post(source: Source<'_>, id: Id, now_ms: TimestampMs) -> Result<Option<(Id, LoadedPost)>> {
+    let Some(bytes) = source.engine.get(Family::Posts, &source.keys.one(id))? else { return Ok(None) };
     let row: PostRow = value::decode(Family::Posts, &bytes)?;
     let Some((author, created_at)) = row.live() else { return Ok(None) };
-    Ok(Some((author, read_post(engine, keys, id, created_at, now_ms)?)))
+    Ok(Some((author, read_post(source, id, created_at, now_ms)?)))
 }
 
 /// Reads an author's newest posts.
-pub(crate) fn load_author(engine: &Engine, keys: Keys, author: Id, now_ms: TimestampMs) -> Result<Vec<LoadedPost>> {
+pub(crate) fn load_author(source: Source<'_>, author: Id, now_ms: TimestampMs) -> Result<Vec<LoadedPost>> {
+    let Source { engine, keys, .. } = source;
     let mut found = Vec::new();
     engine.scan(Family::AuthorPosts, &keys.one(author), |key, _| {
         if let Some((_, created_at, post)) = keys.split_author_post(key) {
@@ -63,7 +75,7 @@ pub(crate) fn load_author(engine: &Engine, keys: Keys, author: Id, now_ms: Times
         }
         Ok(found.len() < AUTHOR_POSTS_MAX)
     })?;
-    found.into_iter().map(|(post, created_at)| read_post(engine, keys, post, created_at, now_ms)).collect()
+    found.into_iter().map(|(post, created_at)| read_post(source, post, created_at, now_ms)).collect()
 }
 
 impl LoadedPost {
@@ -77,10 +89,11 @@ impl LoadedPost {
 impl Hot {
     /// Reads everything that fits, in three sequential passes: far cheaper than author by author. The caller keeps
     /// `apply` out meanwhile.
-    pub(crate) fn load_all(engine: &Engine, keys: Keys, budget: usize, now_ms: TimestampMs) -> Result<Self> {
+    pub(crate) fn load_all(source: Source<'_>, budget: usize, now_ms: TimestampMs) -> Result<Self> {
+        let Source { engine, keys, .. } = source;
         let mut hot = Self::new(budget, 0);
         hot.active = hour_of(now_ms).saturating_sub(ACTIVE_HOURS);
-        let mut hours = read_all_hours(engine, keys, now_ms)?;
+        let mut hours = read_all_hours(source, now_ms)?;
         let mut author: Option<(Id, Vec<LoadedPost>)> = None;
         engine.scan_all(Family::AuthorPosts, &[], |key, _| {
             let Some((id, created_at, post)) = keys.split_author_post(key) else { return Ok(true) };
@@ -101,7 +114,7 @@ impl Hot {
             hot.put_author(id, posts);
         }
         hot.load_counts(engine, keys)?;
-        hot.load_active(engine, keys, hours, now_ms)?;
+        hot.load_active(source, hours, now_ms)?;
         hot.partial = false;
         hot.shed();
         Ok(hot)
@@ -120,8 +133,7 @@ impl Hot {
     /// Posts that no author brought but that have events of late.
     fn load_active(
         &mut self,
-        engine: &Engine,
-        keys: Keys,
+        source: Source<'_>,
         hours: HashMap<Id, Vec<HourCounts>>,
         now_ms: TimestampMs,
     ) -> Result<()> {
@@ -130,7 +142,7 @@ impl Hot {
             let recent = hours.last().is_some_and(|counts| counts.hour >= active);
             if recent
                 && !self.has_post(post)
-                && let Some((author, loaded)) = load_post(engine, keys, post, now_ms)?
+                && let Some((author, loaded)) = load_post(source, post, now_ms)?
             {
                 self.add_post(author, loaded);
             }
@@ -139,7 +151,8 @@ impl Hot {
     }
 }
 
-fn read_all_hours(engine: &Engine, keys: Keys, now_ms: TimestampMs) -> Result<HashMap<Id, Vec<HourCounts>>> {
+fn read_all_hours(source: Source<'_>, now_ms: TimestampMs) -> Result<HashMap<Id, Vec<HourCounts>>> {
+    let Source { engine, keys, overlay } = source;
     let oldest = hour_of(now_ms).saturating_sub(POST_HOURS_KEPT);
     let latest = hour_of(now_ms) + 1;
     let mut hours: HashMap<Id, Vec<HourCounts>> = HashMap::new();
@@ -151,5 +164,8 @@ fn read_all_hours(engine: &Engine, keys: Keys, now_ms: TimestampMs) -> Result<Ha
         }
         Ok(true)
     })?;
+    for post in overlay.posts() {
+        HourCounts::merge(hours.entry(post).or_default(), overlay.hours_of(post, oldest));
+    }
     Ok(hours)
 }

@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 
 use crate::model::{Counters, DAY_MS, HOUR_MS, Hour, Id, TimestampMs};
 
-pub(crate) use load::{LoadedPost, load_author, load_post};
+pub(crate) use load::{LoadedPost, Source, load_author, load_post};
 
 /// The oldest posts any candidate source looks at, with an hour's margin.
 pub(crate) const POST_AGE_KEPT_MS: i64 = 14 * DAY_MS + HOUR_MS;

@@ -118,7 +118,7 @@ pub enum Action {
 }
 
 /// One client event, validated.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// Identity for deduplication: the UUID given, or one derived from user, post, action and time.
     pub event_id: u128,
@@ -295,5 +295,15 @@ impl Counters {
         self.comments = self.comments.saturating_add(other.comments);
         self.shares = self.shares.saturating_add(other.shares);
         self.dwell_ms = self.dwell_ms.saturating_add(other.dwell_ms);
+    }
+
+    /// Takes a count that was added before off this one.
+    pub fn take(&mut self, other: &Self) {
+        self.views = self.views.saturating_sub(other.views);
+        self.impressions = self.impressions.saturating_sub(other.impressions);
+        self.likes = self.likes.saturating_sub(other.likes);
+        self.comments = self.comments.saturating_sub(other.comments);
+        self.shares = self.shares.saturating_sub(other.shares);
+        self.dwell_ms = self.dwell_ms.saturating_sub(other.dwell_ms);
     }
 }

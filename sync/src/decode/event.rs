@@ -1,10 +1,12 @@
 //! Client events: the hot path, one pass over the JSON with borrowed fields.
 
+use std::cell::RefCell;
+
 use edgefeed_storage::model::{Action, DeadReason, Event, Id, IdKind, Refusal, TimestampMs};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::aside::Tray;
+use super::aside::{Aside, Tray};
 use super::refuse::{malformed, missing, quote, refuse};
 use super::scalar::Scalar;
 use super::time::iso;
@@ -40,12 +42,39 @@ struct Fields<'a> {
 
 /// Reads one event; `text` is a JSON object.
 pub(super) fn event(text: &str, ids: IdKind, record_time: TimestampMs, tray: Tray<'_>) -> Result<Event, Refusal> {
+    read(text, ids, record_time, None, tray)
+}
+
+/// Reads one event as a client posts it at `now_ms`: the poster and that time stand in for what it leaves out.
+pub fn posted_event(text: &str, ids: IdKind, poster: Id, now_ms: TimestampMs) -> Result<(Event, Aside), Refusal> {
+    let text = text.trim_ascii();
+    if !text.starts_with('{') {
+        return refuse(DeadReason::Malformed, || "not a JSON object".to_owned());
+    }
+    let tray = RefCell::new(Aside::default());
+    let event = read(text, ids, now_ms, Some(poster), Some(&tray))?;
+    Ok((event, tray.into_inner()))
+}
+
+fn read(
+    text: &str,
+    ids: IdKind,
+    record_time: TimestampMs,
+    poster: Option<Id>,
+    tray: Tray<'_>,
+) -> Result<Event, Refusal> {
     let fields: Fields<'_> = serde_json::from_str(text).map_err(|error| malformed(&error))?;
-    let user = required_id(fields.user_id.as_ref(), ids, "user_id")?;
+    let user = match (poster, &fields.user_id) {
+        (Some(poster), None) => poster,
+        (_, user) => required_id(user.as_ref(), ids, "user_id")?,
+    };
     let post = required_id(fields.post_id.as_ref(), ids, "post_id")?;
     let author = fields.author_id.as_ref().map(|author| author.id(ids, "author_id")).transpose()?;
     let action = action(fields.action.as_ref())?;
-    let event_time = event_time(fields.event_time.as_ref(), record_time)?;
+    let event_time = match (poster, &fields.event_time) {
+        (Some(_), None) => record_time,
+        (_, time) => event_time(time.as_ref(), record_time)?,
+    };
     let dwell_ms = fields.dwell_ms.as_ref().map_or(Ok(0), dwell)?;
     let event_id = match &fields.event_id {
         Some(given) => given_id(given)?,

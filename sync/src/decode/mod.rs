@@ -22,7 +22,7 @@ use edgefeed_storage::model::{
 };
 
 pub use aside::Aside;
-pub use event::{MAX_DWELL_MS, derived_event_id};
+pub use event::{MAX_DWELL_MS, derived_event_id, posted_event};
 
 use aside::Tray;
 use refuse::refuse;

@@ -1,6 +1,7 @@
 //! How far this node is behind Kafka, and whether it hears from it at all. Shared by the threads of this crate, which
 //! write it, and by everything that answers questions about freshness, which reads it.
 
+mod barrier;
 mod partition;
 mod snapshot;
 mod state;
@@ -14,15 +15,20 @@ use std::time::{Duration, Instant};
 use edgefeed_storage::model::{TimestampMs, Topic, TopicPartition};
 use edgefeed_storage::{Contact, Position, Stall};
 use serde_json::Value;
+use tokio::sync::Notify;
 
 use crate::start::{Extent, Gap};
 use state::{Presence, State};
+
+pub use barrier::Barrier;
 
 /// What is known of lag and contact.
 #[derive(Debug)]
 pub struct Lag {
     state: Mutex<State>,
     changed: Condvar,
+    /// The same for those who block no thread.
+    news: Notify,
 }
 
 /// Questions, for everyone.
@@ -60,6 +66,29 @@ impl Lag {
     /// Waits until everything below `next_offset` is applied, or `timeout` has passed; tells which.
     pub fn wait_applied(&self, at: TopicPartition, next_offset: i64, timeout: Duration) -> bool {
         self.wait(timeout, |state| state.partitions.get(&at).is_some_and(|known| known.next >= next_offset))
+    }
+
+    /// Whether everything below these offsets is applied.
+    pub fn has_reached(&self, goals: &[(TopicPartition, i64)]) -> bool {
+        let state = self.state();
+        goals.iter().all(|(at, next)| state.partitions.get(at).is_some_and(|known| known.next >= *next))
+    }
+
+    /// Waits as [`Lag::wait_applied`] does for several partitions at once, and blocks no thread.
+    pub async fn reached(&self, goals: &[(TopicPartition, i64)], timeout: Duration) -> bool {
+        let reached = async {
+            loop {
+                let news = self.news.notified();
+                let mut news = std::pin::pin!(news);
+                // Before the look, so that nothing is missed in between.
+                news.as_mut().enable();
+                if self.has_reached(goals) {
+                    return;
+                }
+                news.await;
+            }
+        };
+        tokio::time::timeout(timeout, reached).await.is_ok()
     }
 
     /// Waits for the first catch-up, or until `timeout` has passed; tells which.
@@ -129,7 +158,7 @@ impl Lag {
         positions: &BTreeMap<TopicPartition, Position>,
         noted: Option<&Contact>,
     ) -> Self {
-        Self { state: Mutex::new(State::new(followed, positions, noted)), changed: Condvar::new() }
+        Self { state: Mutex::new(State::new(followed, positions, noted)), changed: Condvar::new(), news: Notify::new() }
     }
 
     pub(crate) fn topic_there(&self, topic: Topic) {
@@ -251,6 +280,7 @@ impl Lag {
     fn update(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.state());
         self.changed.notify_all();
+        self.news.notify_waiters();
     }
 
     fn wait(&self, timeout: Duration, done: impl Fn(&State) -> bool) -> bool {

@@ -23,6 +23,8 @@ pub(super) struct Partition {
     pub(super) next: i64,
     /// The log as last heard, and when that was asked.
     pub(super) log: Option<(Extent, TimestampMs)>,
+    /// How often that was.
+    pub(super) hearings: u64,
     /// The end of the log when it was first heard: reaching it is the first catch-up.
     goal: Option<i64>,
     /// Everything written to the partition until then has been applied.
@@ -37,6 +39,7 @@ impl Partition {
             following: Following::Waiting,
             next: position.next_offset,
             log: None,
+            hearings: 0,
             goal: None,
             fresh_through: read_to.max(noted),
         }
@@ -44,13 +47,14 @@ impl Partition {
 
     /// A partition first met in Kafka, read from `next` on.
     pub(super) fn new(next: i64) -> Self {
-        Self { following: Following::Waiting, next, log: None, goal: None, fresh_through: None }
+        Self { following: Following::Waiting, next, log: None, hearings: 0, goal: None, fresh_through: None }
     }
 
     /// Kafka was asked at `as_of` and has this log.
     pub(super) fn heard(&mut self, log: Extent, as_of: TimestampMs) {
         self.goal.get_or_insert(log.end);
         self.log = Some((log, as_of));
+        self.hearings = self.hearings.saturating_add(1);
         self.refresh();
     }
 

@@ -23,7 +23,7 @@ use super::fill::{Piece, fill};
 use super::note::{self, Note, WalkNote};
 use super::pace::Pace;
 use super::places::{Place, Surveyor, check_not_begun};
-use super::report::Report;
+use super::report::{Progress, Report};
 use crate::Clock;
 use crate::breaker::{Breaker, Permit};
 use crate::center::{Bounds, Center, Class, Cut, Shard, Walk};
@@ -90,6 +90,8 @@ pub struct Outcome {
     pub rows: u64,
     /// How long this run took, in milliseconds.
     pub took_ms: u64,
+    /// What was read in this run, table by table.
+    pub tables: Vec<Progress>,
     /// Of a dry run: rows there are, roughly, by table.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub expected: BTreeMap<&'static str, u64>,
@@ -159,7 +161,10 @@ impl Bootstrap {
         }
         let Some(Work { build, .. }) = Arc::into_inner(work) else { return Err(Error::Panicked("reading a part")) };
         let build = Arc::into_inner(build).ok_or(Error::Panicked("writing a part"))?;
-        Ok((build, Outcome { rows: self.report.rows(), took_ms: millis(begun), ..outcome }))
+        Ok((
+            build,
+            Outcome { rows: self.report.rows(), took_ms: millis(begun), tables: self.report.tables(), ..outcome },
+        ))
     }
 
     fn outcome(&self, epoch: u32, resumed: bool, places: &[Place], begun: Instant) -> Outcome {
@@ -168,7 +173,15 @@ impl Bootstrap {
             (format!("{topic}-{}", place.at.partition), place.offset)
         };
         let offsets = places.iter().map(name).collect();
-        Outcome { epoch, resumed, offsets, rows: 0, took_ms: millis(begun), expected: BTreeMap::new() }
+        Outcome {
+            epoch,
+            resumed,
+            offsets,
+            rows: 0,
+            took_ms: millis(begun),
+            tables: Vec::new(),
+            expected: BTreeMap::new(),
+        }
     }
 
     /// The build, and what was noted of it if that can be gone on with.
@@ -246,6 +259,7 @@ impl Work {
             self.noted(|note| note.walks.insert(walk, WalkNote::of(&shards)));
             self.keep_note().await?;
         }
+        let begun = Instant::now();
         let Some(noted) = self.noted(|note| note.walks.get(&walk).cloned()) else { return Ok(()) };
         let mut left = noted.left().into_iter();
         self.boot.report.table(walk, noted.rows, noted.done.len(), noted.parts.len());
@@ -257,7 +271,10 @@ impl Work {
                 let work = Arc::clone(self);
                 under_way.spawn(async move { work.part(walk, shard).await.map(|()| number) });
             }
-            let Some(done) = under_way.join_next().await else { return Ok(()) };
+            let Some(done) = under_way.join_next().await else {
+                self.boot.report.table_done(walk, millis(begun));
+                return Ok(());
+            };
             let number = done.map_err(|_| Error::Panicked("reading a part"))??;
             self.noted(|note| note.walks.get_mut(&walk).map(|noted| noted.done.insert(number)));
             self.keep_note().await?;

@@ -15,9 +15,10 @@ mod places;
 pub mod plan;
 mod refresh;
 mod report;
+mod retention;
 
 pub use bootstrap::{Bootstrap, Order, Outcome};
-pub use closed::closed_day;
+pub use closed::{Own, closed_day};
 pub use config::{Config, Refresh};
 pub use error::{Error, Result};
 pub use refresh::{Refreshed, Refresher, Whose};

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 
 use edgefeed_storage::Position;
-use edgefeed_storage::model::TopicPartition;
+use edgefeed_storage::model::{TimestampMs, TopicPartition};
 use serde::Serialize;
 
+use super::retention::retentions;
 use crate::center::Table;
 use crate::error::Result;
 use crate::sink::Group;
@@ -161,6 +162,26 @@ pub fn measure(
     let name =
         |at: TopicPartition| format!("{}-{}", group.names.name(at.topic).unwrap_or(at.topic.name()), at.partition);
     Ok(compare(positions, &logs, name))
+}
+
+/// For how many seconds more Kafka keeps the record that comes next, in the partition where that is least, by the topics'
+/// `retention.ms`; `None` where nothing is behind, nothing expires, or Kafka does not say. Blocks like [`measure`].
+pub fn kept_for_s(
+    kafka: &crate::Config,
+    positions: &BTreeMap<TopicPartition, Position>,
+    measured: &Measured,
+    now_ms: TimestampMs,
+) -> Option<f64> {
+    if measured.behind == 0 {
+        return None;
+    }
+    let retentions = retentions(kafka);
+    let left = positions.iter().filter_map(|(at, held)| {
+        let kept_ms = retentions.get(&at.topic)?;
+        // What comes next was written after what came last.
+        (held.last_time > 0).then(|| held.last_time.saturating_add(*kept_ms).saturating_sub(now_ms))
+    });
+    left.min().map(|left_ms| left_ms.max(0) as f64 / 1e3)
 }
 
 fn compare(

@@ -20,6 +20,8 @@ pub struct Progress {
     pub parts_done: usize,
     /// Parts there are.
     pub parts: usize,
+    /// How long it took in this run, in milliseconds; 0 until it is done.
+    pub took_ms: u64,
 }
 
 #[derive(Clone, Debug, Default, Serialize)]
@@ -75,7 +77,7 @@ impl Report {
     }
 
     pub(crate) fn table(&self, walk: Walk, rows_expected: u64, parts_done: usize, parts: usize) {
-        let table = Progress { table: walk.name(), rows: 0, rows_expected, parts_done, parts };
+        let table = Progress { table: walk.name(), rows: 0, rows_expected, parts_done, parts, took_ms: 0 };
         self.inside().tables.push(table);
     }
 
@@ -85,6 +87,13 @@ impl Report {
         inside.rows += rows;
         if let Some(table) = inside.tables.iter_mut().rev().find(|table| table.table == walk.name()) {
             table.rows += rows;
+        }
+    }
+
+    pub(crate) fn table_done(&self, walk: Walk, took_ms: u64) {
+        let mut inside = self.inside();
+        if let Some(table) = inside.tables.iter_mut().rev().find(|table| table.table == walk.name()) {
+            table.took_ms = took_ms;
         }
     }
 

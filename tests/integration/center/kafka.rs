@@ -96,6 +96,20 @@ impl Topics {
         letters
     }
 
+    /// Every record of a source's topic.
+    pub(crate) fn records(&self, source: Source) -> Vec<serde_json::Value> {
+        self.ask(&["dump", &self.name(source)]).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Drops the records below these offsets, as retention does when their time is over.
+    pub(crate) fn drop_below(&self, offsets: &BTreeMap<(Source, u32), i64>) {
+        let place = |((source, partition), offset): (&(Source, u32), &i64)| {
+            format!("{}:{partition}:{offset}", self.name(*source))
+        };
+        let words: Vec<String> = offsets.iter().map(place).collect();
+        self.ask(&[&["cut"], &*words.iter().map(String::as_str).collect::<Vec<_>>()].concat());
+    }
+
     /// Deletes a group, which nobody may be in.
     pub(crate) fn delete_group(&self, group: &str) {
         assert_eq!(self.ask(&["group-delete", group]).trim(), "deleted");

@@ -234,6 +234,13 @@ impl Node {
         (done.status.success(), text)
     }
 
+    /// Another verb, begun and not waited for; its output is to be read at its end.
+    pub(crate) fn begin_verb(&self, words: &[&str]) -> Child {
+        let mut command = self.command();
+        let verb = command.args(words).arg("--config").arg(self.config()).stdout(Stdio::piped()).stderr(Stdio::null());
+        verb.spawn().unwrap()
+    }
+
     /// The same where failing is failing.
     pub(crate) fn must(&self, words: &[&str]) -> String {
         let (well, text) = self.verb(words);

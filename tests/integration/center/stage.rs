@@ -58,7 +58,7 @@ impl Stage {
     }
 
     /// A node of this stage: small batches, so that there is much to go wrong, and little patience.
-    fn settings(&self, url: &str) -> Settings {
+    pub(crate) fn settings(&self, url: &str) -> Settings {
         let more = [
             (("sink", "flush_ms"), "150"),
             (("sink", "flush_rows"), "400"),

@@ -5,9 +5,11 @@ usage: topics.py BROKER create PARTITIONS TOPIC... [KEY=VALUE...]
        topics.py BROKER delete TOPIC...
        topics.py BROKER group-delete GROUP
        topics.py BROKER dump TOPIC...              every record, one JSON object a line
+       topics.py BROKER cut TOPIC:PARTITION:OFFSET...   drops the records below, as retention does
 """
 
 import json
+import struct
 import sys
 from pathlib import Path
 
@@ -16,7 +18,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "stack"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "real"))
 import kafka as real  # noqa: E402
 from stacklib import kafka  # noqa: E402
-from stacklib.wire import Kafka  # noqa: E402
+from stacklib.wire import Kafka, KafkaError, array, string  # noqa: E402
+
+DELETE_RECORDS = 21
 
 
 def run(broker, verb, *words):
@@ -35,8 +39,25 @@ def run(broker, verb, *words):
             for topic in words:
                 for record in client.records(topic):
                     print(json.dumps(record))
+    elif verb == "cut":
+        with Kafka(broker) as client:
+            for topic, partition, offset in (word.rsplit(":", 2) for word in words):
+                cut(client, topic, int(partition), int(offset))
     else:
         sys.exit(__doc__)
+
+
+def cut(client, topic, partition, offset):
+    places = array([string(topic) + array([struct.pack(">iq", partition, offset)])])
+    answer = client.call(DELETE_RECORDS, 0, places + struct.pack(">i", 10_000))
+    answer.number("i")
+
+    def one():
+        return answer.number("i"), answer.number("q"), answer.number("h")
+    for _, cuts in answer.array(lambda: (answer.string(), answer.array(one))):
+        for _, _, code in cuts:
+            if code:
+                raise KafkaError(code, f"records of {topic}-{partition} not dropped")
 
 
 if __name__ == "__main__":

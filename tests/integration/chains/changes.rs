@@ -10,6 +10,9 @@ use edgefeed_storage::model::{Action, HOUR_MS, Id};
 
 use super::stage::{NOW, Stage, all_ids, block, delete, event, follow, ids, like, post, unfollow};
 
+/// What a change does to the posts there are.
+type Effect = Box<dyn Fn(&mut BTreeSet<Id>)>;
+
 const READER: Id = Id(1);
 const OTHER: Id = Id(2);
 
@@ -52,7 +55,7 @@ async fn a_first_page_shows_every_change_of_the_reader_and_of_whom_they_follow_a
     let without = |n: u128| move |all: &mut BTreeSet<Id>| all.retain(|id| (id.0 - 1_000) % 6 != n);
     let add = |id: Id| move |all: &mut BTreeSet<Id>| all.extend([id]);
     let take = |id: Id| move |all: &mut BTreeSet<Id>| all.retain(|other| *other != id);
-    let changes: [(&str, What, Box<dyn Fn(&mut BTreeSet<Id>)>); 7] = [
+    let changes: [(&str, What, Effect); 7] = [
         ("a new post", post(a_post(60), author(0), NOW - 1), Box::new(add(a_post(60)))),
         ("a deleted post", delete(a_post(60), author(0)), Box::new(take(a_post(60)))),
         ("a hide", event(Action::Hide, READER, a_post(7), author(1), NOW), Box::new(take(a_post(7)))),

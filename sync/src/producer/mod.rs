@@ -1,5 +1,7 @@
 //! Records into Kafka: queued, idempotent, acknowledged by all replicas, placed as Java's clients place them.
 
+mod events;
+
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,6 +14,8 @@ use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProd
 use crate::client;
 use crate::config::Security;
 use crate::error::{Error, Result};
+
+pub use events::{EventsProducer, Fate};
 
 /// How many records may be queued.
 const QUEUE_RECORDS: &str = "50000";
@@ -64,12 +68,12 @@ impl Producer {
 
     /// A producer for a cluster as configured. Speaks to no broker yet.
     pub fn connect_with(brokers: &str, client_id: &str, security: &Security) -> Result<Self> {
-        Self::create(client::base(brokers, client_id, security))
+        Self::create(patient(brokers, client_id, security))
     }
 
     /// As [`Producer::connect_with`], for records of up to this many bytes.
     pub(crate) fn connect_large(brokers: &str, client_id: &str, security: &Security, bytes: usize) -> Result<Self> {
-        let mut config = client::base(brokers, client_id, security);
+        let mut config = patient(brokers, client_id, security);
         config.set("message.max.bytes", bytes.to_string());
         Self::create(config)
     }
@@ -80,10 +84,8 @@ impl Producer {
             .set("acks", "all")
             // Java's default, so that one user's events share a partition whoever sent them.
             .set("partitioner", "murmur2_random")
-            .set("linger.ms", "5")
             .set("queue.buffering.max.messages", QUEUE_RECORDS)
             .set("queue.buffering.max.kbytes", QUEUE_KIB)
-            .set("message.timeout.ms", "30000")
             .create_with_context(Deliveries::default())
             .map_err(Error::kafka("creating the producer"))?;
         Ok(Self { inner })
@@ -102,7 +104,7 @@ impl Producer {
         time_ms: Option<i64>,
     ) -> Result<()> {
         self.inner.context().take_failure()?;
-        self.queue(&Outgoing { topic, partition, key: Some(key), value, time_ms, headers: &[] }, None)
+        self.queue(&Outgoing { topic, partition, key: Some(key), value, time_ms, headers: &[] }, None, QUEUE_WAIT)
     }
 
     /// Queues a record as [`Producer::send`] does and tells its fate through `tell`, then also in failure; such
@@ -123,17 +125,22 @@ impl Producer {
         record: &Outgoing<'_>,
         tell: impl FnOnce(Result<Delivered>) + Send + Sync + 'static,
     ) -> Result<()> {
-        self.queue(record, Some(Box::new(tell)))
+        self.queue(record, Some(Box::new(tell)), QUEUE_WAIT)
     }
 
-    fn queue(&self, outgoing: &Outgoing<'_>, tell: Option<Tell>) -> Result<()> {
+    /// Whether it can send nothing any more, whatever becomes of the brokers: then another one is needed.
+    fn is_fatal(&self) -> bool {
+        self.inner.client().fatal_error().is_some()
+    }
+
+    fn queue(&self, outgoing: &Outgoing<'_>, tell: Option<Tell>, wait: Duration) -> Result<()> {
         let mut record = BaseRecord::<[u8], [u8], _>::with_opaque_to(outgoing.topic, Box::new(tell));
         record.partition = outgoing.partition;
         record.key = outgoing.key;
         record.payload = outgoing.value;
         record.timestamp = outgoing.time_ms;
         record.headers = headers(outgoing.headers);
-        let deadline = Instant::now() + QUEUE_WAIT;
+        let deadline = Instant::now() + wait;
         let outstanding = self.inner.context().begin();
         loop {
             match self.inner.send(record) {
@@ -165,6 +172,13 @@ impl Producer {
             Err(Error::FlushTimedOut)
         }
     }
+}
+
+/// The settings of a producer that would rather wait than give a record up.
+fn patient(brokers: &str, client_id: &str, security: &Security) -> ClientConfig {
+    let mut config = client::base(brokers, client_id, security);
+    config.set("linger.ms", "5").set("message.timeout.ms", "30000");
+    config
 }
 
 fn headers(headers: &[(&str, &[u8])]) -> Option<OwnedHeaders> {

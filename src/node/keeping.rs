@@ -30,16 +30,18 @@ pub(super) struct Keeping {
 
 impl Keeping {
     /// Starts what goes on by itself, and lets `/status` tell of it.
+    ///
+    /// `beside` drops what is kept of users elsewhere than in the store.
     pub(super) fn start(
         config: &Config,
         store: Kept,
         outside: Option<&Outside>,
+        beside: Hook,
         status: &Status,
-        hooks: Vec<Hook>,
     ) -> Self {
         let center = outside.map(|outside| Arc::clone(&outside.center));
         let keeper = Keeper::new(config, store.clone());
-        let forgetter = Arc::new(Forgetter::new(store.clone(), center.clone(), hooks));
+        let forgetter = Arc::new(Forgetter::new(store.clone(), center.clone(), vec![beside]));
         let inspector = Arc::new(Inspector::new(store, config.kafka.clone()));
         let mut tasks = Vec::new();
         if center.is_some() {

@@ -28,6 +28,7 @@ use crate::cursor;
 use crate::dead_letters::DeadLetters;
 use crate::failure::Failure;
 use crate::fallback::Fallback;
+use crate::forget::Hook;
 use crate::http::{self, Door, Drained, Edge, Renewable, Services};
 use crate::status::Status;
 use crate::tuning::{Origin, Reload, Requests, Tuning};
@@ -102,8 +103,9 @@ impl Node {
         tell_jobs(&status, &rebuilder, &rejoin);
         let routes = http::routes(&services(&current, &renewable, config));
         let (own_sink, ranking) = (current.clone(), current.clone());
-        let keeping =
-            Keeping::start(config, current.kept(), grounds.outside.as_ref(), &status, vec![grounds.requests.hook()]);
+        let (pages, requests) = (current.clone(), Arc::clone(&grounds.requests));
+        let beside: Hook = Arc::new(move |users| generation::forget_beside(&pages.now().answers, &requests, users));
+        let keeping = Keeping::start(config, current.kept(), grounds.outside.as_ref(), beside, &status);
         let parts = Parts {
             breakers,
             dead_letters: DeadLetters::new(current.kept(), config.kafka.topics.clone()),

@@ -13,7 +13,6 @@ use edgefeed_storage::model::{Id, TimestampMs};
 use parking_lot::Mutex;
 
 use crate::config::Config;
-use crate::forget::Hook;
 use crate::ranking::Preset;
 
 /// The file beside the store.
@@ -85,21 +84,18 @@ impl Requests {
         }
     }
 
-    /// Forgets the requests of users, here and in the file.
-    pub fn forget(&self, users: &[Id]) {
+    /// Forgets the requests of a user, here and in the file.
+    ///
+    /// # Errors
+    /// When the file cannot be written; call it again then.
+    pub fn forget(&self, user: Id) -> io::Result<()> {
         {
             let mut ring = self.ring.lock();
             let before = ring.kept.len();
-            ring.kept.retain(|request| !users.contains(&request.viewer));
+            ring.kept.retain(|request| request.viewer != user);
             ring.changed |= ring.kept.len() < before;
         }
-        self.keep();
-    }
-
-    /// The same for those who forget users.
-    pub fn hook(self: &Arc<Self>) -> Hook {
-        let requests = Arc::clone(self);
-        Arc::new(move |users| requests.forget(users))
+        self.write()
     }
 
     /// [`Requests::write`], where failing is no more than a line in the log: the next call tries again.
@@ -236,7 +232,7 @@ mod tests {
         let ring = Requests::open(dir.path(), 10);
         (0..5).for_each(|number| ring.note(request(number % 2)));
         ring.write().unwrap();
-        ring.forget(&[Id(1), Id(7)]);
+        ring.forget(Id(1)).unwrap();
         for ring in [ring, Requests::open(dir.path(), 10)] {
             assert_eq!(ring.newest(10), [request(0); 3]);
         }

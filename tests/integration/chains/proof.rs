@@ -204,7 +204,7 @@ impl Region {
     fn note(&self, fact: &Fact, now: Moment) {
         match fact.what {
             What::Row(RowFact { row: TableRow::Post { id, .. }, .. }) => {
-                self.gone.begin_unsure(Reason::Deleted(id), now)
+                self.gone.begin_unsure(Reason::Deleted(id), now);
             }
             What::Row(RowFact { row: TableRow::Block { blocker, blocked, .. }, .. }) => {
                 self.gone.begin_unsure(Reason::Blocked(blocker, blocked), now);

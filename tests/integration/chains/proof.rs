@@ -48,8 +48,10 @@ enum Reason {
 struct Since {
     /// It may be so from then on.
     begun: Moment,
-    /// It is so on both nodes from then on; `None` while that is not known, or where it was taken back.
+    /// It is so on both nodes from then on; `None` while that is not known.
     done: Option<Moment>,
+    /// Whether it stays so: what the world does by itself it may take back, or do again.
+    sure: bool,
 }
 
 /// What may not be shown, and since when.
@@ -77,11 +79,18 @@ impl Gone {
     }
 
     fn begin(&self, reason: Reason, now: Moment) {
-        self.0.lock().entry(reason).or_insert(Since { begun: now, done: None });
+        self.0.lock().entry(reason).or_insert(Since { begun: now, done: None, sure: true });
+    }
+
+    /// The world has its own way with this row from now on: it may edit a post that the test deleted, which brings it back.
+    fn begin_unsure(&self, reason: Reason, now: Moment) {
+        let mut gone = self.0.lock();
+        let since = gone.entry(reason).or_insert(Since { begun: now, done: None, sure: false });
+        (since.done, since.sure) = (None, false);
     }
 
     fn done(&self, reason: Reason, now: Moment) {
-        self.0.lock().entry(reason).and_modify(|since| since.done = since.done.or(Some(now)));
+        self.0.lock().entry(reason).and_modify(|since| since.done = since.done.or(since.sure.then_some(now)));
     }
 }
 
@@ -194,12 +203,14 @@ impl Region {
     /// What a fact of the world may take away, or give back.
     fn note(&self, fact: &Fact, now: Moment) {
         match fact.what {
-            What::Row(RowFact { row: TableRow::Post { id, .. }, .. }) => self.gone.begin(Reason::Deleted(id), now),
+            What::Row(RowFact { row: TableRow::Post { id, .. }, .. }) => {
+                self.gone.begin_unsure(Reason::Deleted(id), now);
+            }
             What::Row(RowFact { row: TableRow::Block { blocker, blocked, .. }, .. }) => {
-                self.gone.begin(Reason::Blocked(blocker, blocked), now);
+                self.gone.begin_unsure(Reason::Blocked(blocker, blocked), now);
             }
             What::Event(EventFact { user, post, action: Action::Hide | Action::View, .. }) => {
-                self.gone.begin(Reason::Seen(user, post), now);
+                self.gone.begin_unsure(Reason::Seen(user, post), now);
             }
             _ => {}
         }

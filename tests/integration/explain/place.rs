@@ -78,7 +78,8 @@ impl Place {
     /// A node that has applied the world.
     pub(crate) fn start(&self) -> Node {
         let node = self.home.start();
-        node.wait_caught_up();
+        // It asks on a runtime of its own, and here there may be one already.
+        tokio::task::block_in_place(|| node.wait_caught_up());
         node
     }
 

@@ -94,6 +94,11 @@ impl Lately {
         pages.flat_map(|(_, page)| page.iter().copied()).collect()
     }
 
+    /// Forgets what a reader was served.
+    pub fn forget(&self, reader: Id) {
+        self.readers.invalidate(&reader);
+    }
+
     /// Bytes held.
     pub fn bytes(&self) -> u64 {
         self.readers.weighted_size()

@@ -1,6 +1,7 @@
 //! `edgefeed forget`: everything of a user, here and at the center.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use edgefeed_sync::center::Center;
 
@@ -11,7 +12,8 @@ use super::{out, runtime};
 use crate::clock::now_ms;
 use crate::config::{Config, load};
 use crate::failure::Failure;
-use crate::forget::{AtCenter, Forgetter, Forgotten, Order, Trouble};
+use crate::forget::{AtCenter, Forgetter, Forgotten, Hook, Order, Trouble};
+use crate::tuning::Requests;
 
 pub(super) fn run(args: ForgetArgs) -> Result<(), Failure> {
     let config = load(&args.sources.into_inputs()).map_err(|problems| Failure::config(&problems))?.config;
@@ -37,7 +39,15 @@ async fn forget(config: &Config, order: &Order) -> Result<Forgotten, Failure> {
     match live::reach(config).await? {
         Live::Node(node) => node.post("/admin/forget", order).await,
         Live::Store(store) => {
-            Forgetter::new(store, center, Vec::new()).forget(order, now_ms()).await.map_err(|trouble| match trouble {
+            let requests = Requests::of(config);
+            let beside: Hook = Arc::new(move |users| {
+                for user in users {
+                    if let Err(error) = requests.forget(*user) {
+                        tracing::error!(%error, "requests of a user who left are still kept beside the store");
+                    }
+                }
+            });
+            Forgetter::new(store, center, vec![beside]).forget(order, now_ms()).await.map_err(|trouble| match trouble {
                 Trouble::Asked(message) => Failure::usage(message),
                 other => Failure::failed(other.to_string()),
             })

@@ -106,6 +106,12 @@ impl Answers {
         self.pins.forget(viewer, now_ms)
     }
 
+    /// Drops everything that is kept of a reader between requests: they left.
+    pub fn forget_all(&self, viewer: Id, now_ms: TimestampMs) {
+        self.forget(viewer, now_ms);
+        self.lately.forget(viewer);
+    }
+
     async fn climb(&self, request: &FeedRequest, start: &Start, now_ms: TimestampMs) -> Result<FeedPage, FeedError> {
         let plan = ladder::plan(&self.config, &self.facts(start, now_ms));
         let mut causes = Vec::new();

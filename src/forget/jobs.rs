@@ -29,15 +29,7 @@ impl Forgetter {
     /// # Errors
     /// The store's.
     pub fn sweep(&self, go_on: impl Fn() -> bool) -> Result<Option<Removed>> {
-        let removed = self.store.now().sweep_forgotten(go_on)?;
-        if removed.is_some() {
-            let mut users = Vec::new();
-            self.store.now().each_forgotten(|user, _| users.push(user))?;
-            for hook in &self.hooks {
-                hook(&users);
-            }
-        }
-        Ok(removed)
+        Ok(self.store.now().sweep_forgotten(go_on)?)
     }
 
     /// Notes here whom the center says are forgotten; gives back how many of them were news.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use edgefeed_storage::Store;
+use edgefeed_storage::model::Id;
 use edgefeed_sync::breaker::Breaker;
 use edgefeed_sync::sink::Sink;
 use edgefeed_sync::{Lag, Materializer};
@@ -106,6 +107,8 @@ impl Generation {
         jobs.renew_histories(&affinity);
         discover.keep(&mut jobs);
         jobs.keep_requests(&grounds.requests);
+        let (kept_pages, kept_requests) = (Arc::clone(&answers), Arc::clone(&grounds.requests));
+        jobs.forget_users(&store, move |users| forget_beside(&kept_pages, &kept_requests, users));
         let warm = Box::new(jobs.warm());
         let inward = Inward::open(config, &store, &lag, &grounds.kafka)?;
         let running = Mutex::new(Running { materializer: Some(materializer), jobs: Some(jobs), sink: None });
@@ -176,6 +179,16 @@ impl Current {
     /// Puts another in its place; gives back the one that served.
     pub(super) fn replace(&self, next: Arc<Generation>) -> Arc<Generation> {
         self.0.swap(next)
+    }
+}
+
+/// Drops what is kept of users beside the store: their pages, and their requests of late.
+pub(super) fn forget_beside(answers: &Answers, requests: &Requests, users: &[Id]) {
+    for user in users {
+        answers.forget_all(*user, now_ms());
+        if let Err(error) = requests.forget(*user) {
+            tracing::error!(%error, "requests of a user who left are still kept beside the store");
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use edgefeed_storage::model::Id;
 use edgefeed_storage::{Store, StoreError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -49,13 +50,6 @@ impl Jobs {
         let kept = Arc::clone(store);
         jobs.every("measure", MEASURE_EVERY, move || {
             metrics::store(&kept);
-            Ok(())
-        });
-        let (kept, stopping) = (Arc::clone(store), jobs.stopping());
-        jobs.every("forget", FORGET_EVERY, move || {
-            if let Some(removed) = kept.sweep_forgotten(|| !stopping())?.filter(|removed| !removed.is_empty()) {
-                tracing::info!(?removed, "what was kept of users who left is removed");
-            }
             Ok(())
         });
         jobs
@@ -139,9 +133,22 @@ impl Jobs {
     pub(super) fn keep_requests(&mut self, requests: &Arc<Requests>) {
         let requests = Arc::clone(requests);
         self.every("recent_requests", REQUESTS_EVERY, move || {
-            if let Err(error) = requests.write() {
-                tracing::warn!(%error, "the requests of late are not kept");
+            requests.keep();
+            Ok(())
+        });
+    }
+
+    /// Removes what is kept of users who left: `elsewhere` than in the store first.
+    pub(super) fn forget_users(&mut self, store: &Arc<Store>, elsewhere: impl Fn(&[Id]) + Send + Sync + 'static) {
+        let (kept, stopping) = (Arc::clone(store), self.stopping());
+        self.every("forget", FORGET_EVERY, move || {
+            let users = kept.unswept();
+            if users.is_empty() {
+                return Ok(());
             }
+            elsewhere(&users);
+            let removed = kept.sweep_forgotten(|| !stopping())?.unwrap_or_default();
+            tracing::info!(users = users.len(), ?removed, "what was kept of users who left is removed");
             Ok(())
         });
     }

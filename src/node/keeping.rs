@@ -10,7 +10,7 @@ use super::outward::Outside;
 use crate::backup::{Keeper, State};
 use crate::clock::now_ms;
 use crate::config::{Config, Role};
-use crate::forget::{Forgetter, Rounds};
+use crate::forget::{Forgetter, Hook, Rounds};
 use crate::inspect::Inspector;
 use crate::kept::Kept;
 use crate::metrics;
@@ -30,10 +30,18 @@ pub(super) struct Keeping {
 
 impl Keeping {
     /// Starts what goes on by itself, and lets `/status` tell of it.
-    pub(super) fn start(config: &Config, store: Kept, outside: Option<&Outside>, status: &Status) -> Self {
+    ///
+    /// `beside` drops what is kept of users elsewhere than in the store.
+    pub(super) fn start(
+        config: &Config,
+        store: Kept,
+        outside: Option<&Outside>,
+        beside: Hook,
+        status: &Status,
+    ) -> Self {
         let center = outside.map(|outside| Arc::clone(&outside.center));
         let keeper = Keeper::new(config, store.clone());
-        let forgetter = Arc::new(Forgetter::new(store.clone(), center.clone(), Vec::new()));
+        let forgetter = Arc::new(Forgetter::new(store.clone(), center.clone(), vec![beside]));
         let inspector = Arc::new(Inspector::new(store, config.kafka.clone()));
         let mut tasks = Vec::new();
         if center.is_some() {

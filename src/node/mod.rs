@@ -28,6 +28,7 @@ use crate::cursor;
 use crate::dead_letters::DeadLetters;
 use crate::failure::Failure;
 use crate::fallback::Fallback;
+use crate::forget::Hook;
 use crate::http::{self, Door, Drained, Edge, Renewable, Services};
 use crate::status::Status;
 use crate::tuning::{Origin, Reload, Requests, Tuning};
@@ -89,7 +90,7 @@ impl Node {
         let breakers: Breakers = center.iter().chain(&postgres).chain([&kafka]).cloned().collect();
         let fallback = fallback(&config, postgres)?;
         let keys = cursor::Keys::new(&config.http.cursor_key, &config.http.cursor_key_previous);
-        let requests = Arc::new(Requests::open(&config.storage.dir, config.ranking.recent_requests));
+        let requests = Requests::of(&config);
         let grounds = Arc::new(Grounds { config, tuning, requests, keys, outside, fallback, kafka });
         let config = &grounds.config;
         let first = Generation::start(&grounds, store)?;
@@ -102,7 +103,9 @@ impl Node {
         tell_jobs(&status, &rebuilder, &rejoin);
         let routes = http::routes(&services(&current, &renewable, config));
         let (own_sink, ranking) = (current.clone(), current.clone());
-        let keeping = Keeping::start(config, current.kept(), grounds.outside.as_ref(), &status);
+        let (pages, requests) = (current.clone(), Arc::clone(&grounds.requests));
+        let beside: Hook = Arc::new(move |users| generation::forget_beside(&pages.now().answers, &requests, users));
+        let keeping = Keeping::start(config, current.kept(), grounds.outside.as_ref(), beside, &status);
         let parts = Parts {
             breakers,
             dead_letters: DeadLetters::new(current.kept(), config.kafka.topics.clone()),
@@ -140,6 +143,7 @@ impl Node {
         self.rejoin.stop();
         self.rebuilder.stop().await;
         self.keeping.stop();
+        self.grounds.requests.keep();
         if let Some(fallback) = &self.grounds.fallback {
             fallback.close().await;
         }

@@ -69,6 +69,11 @@ impl Store {
         self.change_forgotten(users.iter().copied(), |row| Forgotten { told: true, ..row })
     }
 
+    /// Users who were forgotten and of whom something may still be here: at most as many as one sweep is for.
+    pub fn unswept(&self) -> Vec<Id> {
+        self.writer.read_recursive().unswept(USERS_AT_ONCE).into_iter().collect()
+    }
+
     /// Removes what is kept of users who were forgotten and whose removal is not known to be complete; `None` when there
     /// is none. Gives up early, and changes nothing but what was removed so far, when `go_on` says no.
     pub fn sweep_forgotten(&self, go_on: impl Fn() -> bool) -> Result<Option<Removed>> {

@@ -56,7 +56,9 @@ fn a_backup_under_load_comes_back_as_a_prefix_of_the_log_and_goes_on_from_there(
         let (_running, stop) = channel();
         let (world, kafka, limit) = (&world, &kafka, &limit);
         scope.spawn(move || traffic::write(world, kafka, limit, &stop));
-        node.wait_until("to have begun", |ingest| ingest["topics"]["events"]["lag_records"].as_i64().is_some());
+        node.wait_until("to have begun", |ingest| {
+            ingest["topics"]["events"]["partitions"]["0"]["next_offset"].as_i64().is_some_and(|next| next > 100)
+        });
         (0..backups)
             .map(|_| {
                 let made = place.say("backup create --output json").json();

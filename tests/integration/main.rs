@@ -8,6 +8,7 @@ mod chains;
 mod compare;
 mod crash;
 mod demo;
+mod deploy;
 mod discover;
 mod dlq;
 mod document;

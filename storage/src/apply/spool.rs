@@ -1,5 +1,7 @@
 //! The spool's own door: events in while Kafka is away, and what was heard of them since.
 
+use std::collections::BTreeSet;
+
 use rocksdb::WriteBatch;
 
 use super::{Pending, Writer};
@@ -136,6 +138,24 @@ impl Store {
         writer.spool.remove(pending.unspooled());
         self.project(&pending, writer.overlay(), now_ms);
         Ok(())
+    }
+
+    /// Takes the events of users who left out of the spool, or only counts them; gives back how many there were.
+    pub(crate) fn unspool_users(&self, users: &BTreeSet<Id>, remove: bool) -> Result<usize> {
+        let mut writer = self.writer.write();
+        let writer = &mut *writer;
+        let now_ms = self.clock.now_ms();
+        let mut pending = Pending::new(now_ms);
+        for (sequence, event) in writer.spool.events().filter(|(_, event)| users.contains(&event.user)) {
+            pending.unspool(sequence, event);
+        }
+        let count = pending.unspooled().count();
+        if remove && count > 0 {
+            self.engine.write(pending.batch(&self.engine, writer.keys)?)?;
+            writer.spool.remove(pending.unspooled());
+            self.project(&pending, writer.overlay(), now_ms);
+        }
+        Ok(count)
     }
 
     /// Who wrote these posts, in the order asked; `None` for a post whose author this node does not know.

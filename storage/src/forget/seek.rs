@@ -26,6 +26,8 @@ const SECOND: [Family; 4] = [Family::Follows, Family::Blocks, Family::UserAuthor
 impl Sweep<'_> {
     /// Everything, what readers see first. Tells whether it came to its end.
     pub(super) fn run(&mut self) -> Result<bool> {
+        let spooled = self.store.unspool_users(self.users, self.remove)?;
+        self.count(Family::Spool, spooled);
         if self.remove {
             self.shown()?;
         }

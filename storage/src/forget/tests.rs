@@ -206,7 +206,7 @@ fn what_comes_after_is_dropped_whole_and_a_new_start_knows() {
     let after = contents(&store);
     let seen = log.0.len();
     log.event(NOW, ANN, 200, BOB, Action::View);
-    log.event(NOW + 1, BOB, 100, ANN, Action::View);
+    log.event(NOW + 1, BOB, 100, ANN, Action::Like);
     log.row(Topic::Posts, post(102, ANN));
     log.row(Topic::Users, Row::User { id: ANN });
     log.row(Topic::Follows, Row::Follow { follower: BOB, following: ANN });

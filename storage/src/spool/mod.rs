@@ -146,6 +146,11 @@ impl Spool {
         Some(&self.held.get(&sequence)?.event)
     }
 
+    /// Every entry's event.
+    pub(crate) fn events(&self) -> impl Iterator<Item = (u64, &Event)> {
+        self.held.iter().map(|(sequence, held)| (*sequence, &held.event))
+    }
+
     /// The first entries from `from` to below `until` that Kafka has not acknowledged.
     pub(crate) fn unsent(&self, from: u64, until: u64) -> impl Iterator<Item = u64> {
         self.held.range(from..until.max(from)).filter(|(_, held)| held.sent.is_none()).map(|(sequence, _)| *sequence)

@@ -124,7 +124,7 @@ impl Center {
         for (table, columns) in NAMED {
             for column in columns {
                 let sql = format!(
-                    "SELECT DISTINCT toString({column}) FROM {table} \
+                    "SELECT DISTINCT toString(assumeNotNull({column})) FROM {table} \
                      WHERE {column} IN (SELECT user_id FROM forgotten_users) LIMIT {USERS_MAX}"
                 );
                 let found = self.fetch::<String>(LOOKING, self.query(&sql), LOOK_TIMEOUT).await?;

@@ -5,7 +5,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/edgefeed/target
 # One profile and one feature set everywhere: RocksDB's C++ is built once. Always the whole workspace, for the same reason.
 CARGO_FLAGS := --release --workspace --locked
 
-.PHONY: demo test check bench setup prove-chains prove-kill prove-center prove-outage prove-spool prove-explain prove-openapi prove-load prove-figures prove-backup image help
+.PHONY: demo test check bench setup prove-chains prove-kill prove-center prove-outage prove-spool prove-explain prove-openapi prove-load prove-overload prove-figures prove-backup image help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | column -t -s "$$(printf '\t')"
@@ -48,8 +48,11 @@ prove-load: setup ## 1,000 events, 1,000 changes and 1,000 feeds a second togeth
 prove-spool: setup ## 1,000 own writes read back under load; five outages of Kafka with kills and power cuts (short versions in `make test`)
 	EDGEFEED_TRIES=1000 tests/integration/center/prove.sh events:: EDGEFEED_ROUNDS=5 EDGEFEED_POSTED=150
 
-prove-bootstrap: setup ## world M built from ClickHouse under traffic, 1,000 readers' feeds bit for bit (short version in `make test`)
-	tests/integration/center/prove.sh rebuild::world_m EDGEFEED_WORLD=m
+prove-bootstrap: setup ## world M built from ClickHouse under traffic, 1,000 readers' feeds bit for bit (a small world: EDGEFEED_WORLD=s)
+	tests/integration/center/prove.sh rebuild::world_m EDGEFEED_WORLD=$(or $(EDGEFEED_WORLD),m)
+
+prove-overload: setup ## two and five times the load a node can answer, with and without turning away (short version in `make test`)
+	EDGEFEED_OVERLOAD_S=20 cargo test $(CARGO_FLAGS) --test integration door::overload -- --nocapture
 
 prove-figures: setup ## the figures of the README on this machine: ingest, world M, start to ready
 	cargo bench --locked --workspace --bench figures

@@ -9,6 +9,7 @@
 
 mod discover;
 mod ingest;
+mod pinned;
 mod table;
 mod world_m;
 
@@ -30,6 +31,9 @@ fn main() {
     }
     if asked("world_m") {
         world_m::run();
+    }
+    if asked("pinned") {
+        pinned::run();
     }
     if asked("discover") {
         discover::run();

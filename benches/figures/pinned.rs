@@ -11,7 +11,7 @@ use edgefeed::clock::now_ms;
 use edgefeed::config::Config;
 use edgefeed::feed::FeedRequest;
 use edgefeed::http::resource::{Takes, listener, resource, with_type};
-use edgefeed::http::{self, limits};
+use edgefeed::http::{self, Edge, limits};
 use edgefeed::node::Node;
 use edgefeed::world::{World, WorldConfig};
 use edgefeed_storage::model::{Id, IdKind, Outcome, Record, Topic, TopicPartition};
@@ -38,12 +38,13 @@ pub(crate) fn run() {
     let (node, plain) = server.block_on(start(dir.path()));
     let still = request(plain, "/static", None);
     let first = firsts(&world, &node);
-    let next: Vec<Bytes> = first.iter().map(|(viewer, cursor)| feed(&node, *viewer, &format!("&cursor={cursor}"))).collect();
+    let next: Vec<Bytes> =
+        first.iter().map(|(viewer, cursor)| feed(&node, *viewer, &format!("&cursor={cursor}"))).collect();
     let anew: Vec<Bytes> = first.iter().map(|(viewer, _)| feed(&node, *viewer, "")).collect();
     let mut best = [0.0_f64; 3];
     for _ in 0..ROUNDS {
         let rates = [
-            client.block_on(rate(plain, &[still.clone()])),
+            client.block_on(rate(plain, std::slice::from_ref(&still))),
             client.block_on(rate(node.http, &next)),
             client.block_on(rate(node.http, &anew)),
         ];
@@ -88,9 +89,13 @@ async fn start(dir: &std::path::Path) -> (Node, SocketAddr) {
     config.http.listen.set_port(0);
     config.admin.listen.set_port(0);
     config.auth.hs256_secret = SecretString::from(SECRET);
+    // Few readers ask, and as fast as they can.
+    config.limits.subject_per_s = 0;
     config.storage.dir = dir.join("store");
     config.kafka.brokers = "127.0.0.1:1".to_owned();
-    let node = Node::start(config, PrometheusBuilder::new().build_recorder().handle()).await.unwrap();
+    // Metrics are counted as on any node.
+    let recorder = PrometheusBuilder::new().install_recorder().unwrap();
+    let node = Node::start(config, recorder).await.unwrap();
     let body = Bytes::from(vec![b'x'; STATIC_BYTES]);
     let answer = move |_| {
         let body = body.clone();
@@ -99,7 +104,8 @@ async fn start(dir: &std::path::Path) -> (Node, SocketAddr) {
     let routes = listener([resource(warp::path!("static"), "/static", Takes::Get, answer)]);
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
-    tokio::spawn(http::serve(socket, routes, limits::Config::default(), std::future::pending()));
+    let edge = Edge::public(&http::Config::default(), &limits::Config::default(), None);
+    tokio::spawn(http::serve(socket, routes, edge, std::future::pending()));
     (node, address)
 }
 
@@ -107,18 +113,20 @@ async fn start(dir: &std::path::Path) -> (Node, SocketAddr) {
 fn firsts(world: &World, node: &Node) -> Vec<(Id, String)> {
     let runtime = runtime();
     let page = |viewer: Id| {
-        let page = Arc::clone(&node.answers).page(FeedRequest::of(viewer), now_ms());
+        let page = Arc::clone(&node.now().answers).page(FeedRequest::of(viewer), now_ms());
         runtime.block_on(page).unwrap()
     };
-    let long = (0..world.user_count()).rev().map(|number| world.user(number)).filter_map(|viewer| {
-        let whole = node.feed.page(&FeedRequest { limit: 100, ..FeedRequest::of(viewer) }, now_ms()).unwrap();
-        (whole.posts.len() == 100).then_some(viewer)
-    });
-    long.take(256).map(|viewer| (viewer, page(viewer).cursor.unwrap())).collect()
+    let long = |viewer: &Id| {
+        let asked = FeedRequest { limit: 100, ..FeedRequest::of(*viewer) };
+        node.now().feed.page(&asked, now_ms()).unwrap().posts.len() == 100
+    };
+    let readers = (0..world.user_count()).rev().map(|number| world.user(number)).filter(long);
+    readers.take(256).map(|viewer| (viewer, page(viewer).cursor.unwrap())).collect()
 }
 
 fn feed(node: &Node, viewer: Id, query: &str) -> Bytes {
-    let token = demo_token(&SecretString::from(SECRET), &IdKind::Uuid.format(viewer), Duration::from_secs(600)).unwrap();
+    let token =
+        demo_token(&SecretString::from(SECRET), &IdKind::Uuid.format(viewer), Duration::from_secs(600)).unwrap();
     request(node.http, &format!("/api/v1/feed?limit=20{query}"), Some(&token))
 }
 

@@ -118,7 +118,9 @@ async fn a_backup_comes_back_as_it_was_and_what_is_there_is_not_sent_again() {
     wishes.into = bench.dir.path().join("peer");
     wishes.which = Some(first.backup.id);
     let peer = Backups::open(&bench.config("n2")).unwrap();
-    let missing = peer.restore(&bench.wishes("n2")).await.unwrap_err().to_string();
+    let mut own = bench.wishes("n2");
+    own.into = bench.dir.path().join("own");
+    let missing = peer.restore(&own).await.unwrap_err().to_string();
     assert!(missing.contains("no backup of node n2"), "{missing}");
     let (_, back) = peer.restore(&wishes).await.unwrap();
     assert_eq!(letters(&back), 50);

@@ -47,6 +47,9 @@ impl Pins {
 
     /// Keeps a pin of a reader; the oldest of theirs makes room where they have too many.
     pub fn put(&self, reader: Id, pin: Arc<Pin>) {
+        if self.readers.policy().max_capacity() == Some(0) {
+            return;
+        }
         let now_ms = pin.making.ranked_at;
         self.readers.entry(reader).and_upsert_with(|kept| {
             let kept = kept.map(moka::Entry::into_value);

@@ -57,7 +57,7 @@ async fn explain(config: &Config, request: ExplainRequest) -> Result<Explanation
 /// A feed over a store that no node holds, with everything in memory that fits: what trending needs must be.
 pub(super) async fn feed_of(config: &Config, store: Arc<edgefeed_storage::Store>) -> Result<Arc<Feed>, Failure> {
     let (tuning, lag) = (Arc::new(Tuning::of(&config.ranking)), Arc::new(Lag::default()));
-    let requests = Arc::new(Requests::open(&config.storage.dir, config.ranking.recent_requests));
+    let requests = Requests::of(config);
     let feed = Feed::new(Arc::clone(&store), Arc::new(TrendingPosts::default()), lag, tuning).with_requests(requests);
     let warmed = tokio::task::spawn_blocking(move || store.warm(now_ms())).await;
     let warmed = warmed.map_err(|_| Failure::failed("reading the store panicked; this is a bug"))?;

@@ -39,7 +39,7 @@ async fn forget(config: &Config, order: &Order) -> Result<Forgotten, Failure> {
     match live::reach(config).await? {
         Live::Node(node) => node.post("/admin/forget", order).await,
         Live::Store(store) => {
-            let requests = Requests::open(&config.storage.dir, config.ranking.recent_requests);
+            let requests = Requests::of(config);
             let beside: Hook = Arc::new(move |users| {
                 for user in users {
                     if let Err(error) = requests.forget(*user) {

@@ -158,7 +158,7 @@ impl Candidates {
         let mut room = by.max;
         let mut shares = Shares { most: gather.config.author_max, taken: HashMap::new() };
         while room > 0 && !rest.is_empty() {
-            let chunk = (2 * room).min(rest.len());
+            let chunk = room.saturating_mul(2).min(rest.len());
             if chunk < rest.len() {
                 rest.select_nth_unstable_by(chunk, |left, right| newest_first(gather.view, left, right));
             }

@@ -133,9 +133,7 @@ impl Jobs {
     pub(super) fn keep_requests(&mut self, requests: &Arc<Requests>) {
         let requests = Arc::clone(requests);
         self.every("recent_requests", REQUESTS_EVERY, move || {
-            if let Err(error) = requests.write() {
-                tracing::warn!(%error, "the requests of late are not kept");
-            }
+            requests.keep();
             Ok(())
         });
     }

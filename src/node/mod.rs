@@ -90,7 +90,7 @@ impl Node {
         let breakers: Breakers = center.iter().chain(&postgres).chain([&kafka]).cloned().collect();
         let fallback = fallback(&config, postgres)?;
         let keys = cursor::Keys::new(&config.http.cursor_key, &config.http.cursor_key_previous);
-        let requests = Arc::new(Requests::open(&config.storage.dir, config.ranking.recent_requests));
+        let requests = Requests::of(&config);
         let grounds = Arc::new(Grounds { config, tuning, requests, keys, outside, fallback, kafka });
         let config = &grounds.config;
         let first = Generation::start(&grounds, store)?;
@@ -143,6 +143,7 @@ impl Node {
         self.rejoin.stop();
         self.rebuilder.stop().await;
         self.keeping.stop();
+        self.grounds.requests.keep();
         if let Some(fallback) = &self.grounds.fallback {
             fallback.close().await;
         }

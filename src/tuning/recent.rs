@@ -7,10 +7,12 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use edgefeed_storage::model::{Id, TimestampMs};
 use parking_lot::Mutex;
 
+use crate::config::Config;
 use crate::ranking::Preset;
 
 /// The file beside the store.
@@ -67,6 +69,11 @@ impl Requests {
         Self { file, most, ring: Mutex::new(ring), writing: Mutex::new(()) }
     }
 
+    /// The ring of a configuration.
+    pub fn of(config: &Config) -> Arc<Self> {
+        Arc::new(Self::open(&config.storage.dir, config.ranking.recent_requests))
+    }
+
     /// Notes a request.
     pub fn note(&self, request: Recent) {
         if self.most > 0 {
@@ -89,6 +96,13 @@ impl Requests {
             ring.changed |= ring.kept.len() < before;
         }
         self.write()
+    }
+
+    /// [`Requests::write`], where failing is no more than a line in the log: the next call tries again.
+    pub fn keep(&self) {
+        if let Err(error) = self.write() {
+            tracing::warn!(%error, file = %self.file.display(), "the requests of late are not kept");
+        }
     }
 
     /// The newest, newest first.

@@ -13,15 +13,10 @@ use crate::config::{Config, Inputs, Loaded, load};
 use crate::problem::Problem;
 
 /// Keys beside `[ranking]` whose new values are in force at once.
-const RENEWED: [&str; 5] = [
-    "auth.hs256_secret",
-    "auth.hs256_secret_previous",
-    "auth.public_key_file",
-    "auth.public_key_file_previous",
-    "auth.jwks_file",
-];
+const RENEWED: [&str; 4] =
+    ["auth.hs256_secret", "auth.hs256_secret_previous", "auth.public_key_file", "auth.public_key_file_previous"];
 /// Keys that decide what the above mean: while one of them waits for a restart, so do those.
-const RENEWED_UNDER: [&str; 3] = ["auth.mode", "auth.algorithm", "auth.jwks_url"];
+const RENEWED_UNDER: [&str; 4] = ["auth.mode", "auth.algorithm", "auth.jwks_url", "auth.jwks_file"];
 /// Keys of `[ranking]` that parts are started with.
 const NEEDS_RESTART: [&str; 2] = ["ranking.recent_requests", "ranking.trending_refresh_ms"];
 

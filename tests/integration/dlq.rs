@@ -167,10 +167,10 @@ fn every_verb_says_the_same_of_a_held_and_of_a_free_store() {
     assert_eq!(dropped, json!({ "dropped": 1 }));
     let accepted = place.say("dlq accept events-2 --through 41 --output json").json();
     assert_eq!(accepted, json!({ "partition": "events-2", "through": 41, "before": null }));
-    let forgotten = place.say("forget 8 --output json").json();
+    let forgotten = place.say("forget 880055 --output json").json();
     assert_eq!((&forgotten["store"], &forgotten["center"]), (&json!({}), &json!({ "state": "none" })));
     assert_eq!(node.terminate().0, Some(0));
-    let again = place.say("forget 8 --output json").json();
+    let again = place.say("forget 880055 --output json").json();
     assert_eq!(again["since"], forgotten["since"], "forgotten once and for all");
     assert!(place.say("backup create").code == Some(0), "the place is free again");
     let names = |sizes: &Value| -> Vec<String> {

@@ -12,6 +12,7 @@ mod deploy;
 mod discover;
 mod dlq;
 mod document;
+mod door;
 mod events;
 mod explain;
 mod fallback;

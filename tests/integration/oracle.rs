@@ -109,6 +109,8 @@ pub(crate) struct Oracle {
     likes: BTreeSet<(Id, Id)>,
     comments: BTreeMap<Id, Id>,
     users: BTreeSet<Id>,
+    /// Whose row of `users` was deleted, once and for good: nothing brings a user back.
+    left: BTreeSet<Id>,
     /// The record time of the first of each event.
     seen_events: BTreeMap<EventKey, TimestampMs>,
     hours: BTreeMap<(Id, u32), Counters>,
@@ -149,6 +151,7 @@ impl Oracle {
             likes: BTreeSet::new(),
             comments: BTreeMap::new(),
             users: BTreeSet::new(),
+            left: BTreeSet::new(),
             seen_events: BTreeMap::new(),
             hours: BTreeMap::new(),
             days: BTreeMap::new(),
@@ -393,7 +396,10 @@ impl Oracle {
             "follows" => drop(self.follows.remove(&(key[0], key[1]))),
             "blocks" => drop(self.blocks.remove(&(key[0], key[1]))),
             "likes" => drop(self.likes.remove(&(key[0], key[1]))),
-            "users" => drop(self.users.remove(&key[0])),
+            "users" => {
+                self.users.remove(&key[0]);
+                self.left.insert(key[0]);
+            }
             other => panic!("no such table: {other}"),
         }
     }
@@ -626,7 +632,7 @@ impl Oracle {
     /// friends in that order, highest affinity first.
     pub(crate) fn suggested(&self, viewer: Id, now_ms: TimestampMs) -> Vec<(Id, Vec<Id>)> {
         let blocked = |id: Id| self.blocks.contains(&(viewer, id)) || self.blocks.contains(&(id, viewer));
-        let gone = |id: Id| self.versions.contains_key(&("users".to_owned(), vec![id])) && !self.users.contains(&id);
+        let gone = |id: Id| self.left.contains(&id);
         let sums = self.affinity_sums(viewer, now_ms);
         let mut friends: Vec<(u64, Id)> = self
             .follows

@@ -8,6 +8,7 @@ use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
 
+use super::board;
 use super::commit::{Commit, Mark};
 use super::plan::{Plan, plan};
 use super::status::{PartitionStatus, Resume, ResumeError, Resumed, SinkStatus, Stalled};
@@ -214,7 +215,7 @@ fn row(topic: String, partition: u32, commit: Option<Commit>, log: Option<Extent
     let stalled = commit.and_then(|commit| judge(commit, log)).map(|(reason, detail)| Stalled {
         reason: reason.to_owned(),
         detail,
-        mend: format!("`edgefeed sink resume --from center --partition {topic}-{partition}`"),
+        mend: board::mend(reason).to_owned(),
     });
     PartitionStatus {
         topic,

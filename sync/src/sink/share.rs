@@ -166,12 +166,20 @@ impl Share {
         if self.broken_at.is_some() {
             return None;
         }
-        if self.since.is_some_and(|since| now.duration_since(since) >= self.flush.now) {
+        // What would fill it lies ready: reading that takes a while, and small inserts cost the center most.
+        let patience = if self.will_fill(limit, materialized) { self.flush.most } else { self.flush.now };
+        if self.since.is_some_and(|since| now.duration_since(since) >= patience) {
             return self.gathered.cut(materialized, limit);
         }
         let full = self.gathered.len() >= limit.rows || self.gathered.weight() >= limit.bytes;
         // Not in small pieces behind a store that is behind.
         full.then(|| self.gathered.cut(i64::MAX, limit)).flatten().filter(|last| *last < materialized)
+    }
+
+    /// Whether a whole insert's records are gathered, or still to be read among those that the store has passed.
+    fn will_fill(&self, limit: Limit, materialized: i64) -> bool {
+        let unread = usize::try_from(materialized - self.seen).unwrap_or(0);
+        self.gathered.len().saturating_add(unread) >= limit.rows
     }
 
     /// What the group should be told now.
@@ -244,3 +252,6 @@ impl Drop for Share {
         self.dropped.store(true, Ordering::Release);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -100,8 +100,8 @@ async fn a_forgotten_user_comes_back_neither_by_a_replay_nor_by_a_backup_at_neit
     let shape = Shape {
         ids: Ids::U64,
         partitions: 2,
-        events: 3_000,
-        changes: 1_500,
+        events: 8_000,
+        changes: 8_000,
         from_ms: to_ms - 6 * HOUR,
         to_ms,
         memory_ms: DAY,
@@ -118,7 +118,7 @@ async fn a_forgotten_user_comes_back_neither_by_a_replay_nor_by_a_backup_at_neit
     let depot = tempfile::tempdir().unwrap();
     let mut one = stage.member(0).await;
     one.node.settings.more.insert(("backup", "url"), format!("\"{}\"", depot.path().display()));
-    let (theirs, ends) = write(3_000);
+    let (theirs, ends) = write(8_000);
     one.node.start_ready().await;
     stage.drained(&ends).await;
     one.node.must(&["backup", "create"]);

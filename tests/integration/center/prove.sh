@@ -10,4 +10,4 @@ tests/stack/install.sh
 tests/stack/stack up "$work/stack" --owner $$
 set -a; . "$work/stack/env"; set +a
 env EDGEFEED_TEST_STACK="$work/stack" CI=true "$@" \
-  cargo test --release --workspace --locked --test integration "$test" -- --nocapture
+  cargo test --release --workspace --locked --test integration "$test" -- --nocapture --include-ignored

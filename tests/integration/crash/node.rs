@@ -85,7 +85,8 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    fn start(config: &Path) -> Self {
+    /// With this configuration file.
+    pub(crate) fn start(config: &Path) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_edgefeed"))
             .args(["serve", "--config"])
             .arg(config)
@@ -99,6 +100,11 @@ impl Node {
         // Ends with the process: its end closes the pipe, and the channel with it.
         std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
         Self { child, lines, log: RefCell::default() }
+    }
+
+    /// The process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// SIGKILL, and nothing left of it when this returns.
@@ -132,10 +138,19 @@ impl Node {
     }
 
     /// The admin listener, once it listens.
-    fn admin(&self) -> String {
+    pub(crate) fn admin(&self) -> String {
+        self.listener("admin")
+    }
+
+    /// The public listener, once it listens.
+    pub(crate) fn public(&self) -> String {
+        self.listener("http")
+    }
+
+    fn listener(&self, name: &str) -> String {
         let address = |line: &str| {
             let line: Value = serde_json::from_str(line).ok()?;
-            if line["message"] == "serving" { Some(line["admin"].as_str()?.to_owned()) } else { None }
+            if line["message"] == "serving" { Some(line[name].as_str()?.to_owned()) } else { None }
         };
         let known = self.log.borrow().iter().find_map(|line| address(line));
         known
@@ -161,7 +176,7 @@ impl Node {
     }
 
     /// Everything it has logged so far.
-    fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         let mut log = self.log.borrow_mut();
         log.extend(self.lines.try_iter());
         log.join("\n")

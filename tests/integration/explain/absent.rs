@@ -2,18 +2,19 @@
 //!
 //! `EDGEFEED_EXPLAINED` posts a world are looked at, 350 by default; `make prove-explain` looks at more.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use edgefeed::feed::{ExplainRequest, Explanation, Feed, Stage, Standing};
 use edgefeed::ranking::Preset;
 use edgefeed::world::{Encoding, World, WorldConfig};
-use edgefeed_storage::model::{Id, IdKind, TimestampMs};
+use edgefeed_storage::model::{DAY_MS, HOUR_MS, Id, IdKind, TimestampMs};
 
 use crate::compare;
 use crate::crash::dice::Dice;
 use crate::formula::{apply, fold, viewers};
 use crate::log::history;
-use crate::oracle::{Absence, Miss, Oracle, OracleAlgo, OracleWindow};
+use crate::oracle::{Absence, LogRecord, Miss, Oracle, OracleAlgo, OracleWindow, PostRow};
 
 /// Posts that are absent for some reader, by why one would look at them.
 struct Drawer<'w> {
@@ -36,7 +37,10 @@ impl Drawer<'_> {
         let by = |wanted: &dyn Fn(Id) -> bool| -> Vec<Id> {
             oracle.posts().iter().filter(|(_, row)| wanted(row.author)).map(|(id, _)| *id).collect()
         };
-        let posts = match self.dice.below(9) {
+        let of_row = |wanted: &dyn Fn(&PostRow) -> bool| -> Vec<Id> {
+            oracle.posts().iter().filter(|(_, row)| wanted(row)).map(|(id, _)| *id).collect()
+        };
+        let posts = match self.dice.below(13) {
             0 => vec![Id(u128::from(self.dice.number()))],
             1 => oracle.hidden().iter().filter(|(user, _)| *user == viewer).map(|(_, post)| *post).collect(),
             2 => oracle.viewed().keys().filter(|(user, _)| *user == viewer).map(|(_, post)| *post).collect(),
@@ -50,6 +54,20 @@ impl Drawer<'_> {
                 let sums = oracle.affinity_sums(viewer, self.now_ms);
                 by(&|author| sums.contains_key(&author))
             }
+            8 => of_row(&|row| row.created_at > self.now_ms),
+            // Beyond the newest 500, where a reader follows enough who write enough.
+            10 => {
+                let mut recent = of_row(&|row| {
+                    oracle.follows().contains(&(viewer, row.author)) && row.created_at >= self.now_ms - 3 * DAY_MS
+                });
+                recent.sort_unstable_by_key(|id| Reverse((oracle.posts()[id].created_at, *id)));
+                recent.into_iter().skip(500).collect()
+            }
+            11 => {
+                let sums = oracle.affinity_sums(viewer, self.now_ms);
+                of_row(&|row| sums.contains_key(&row.author) && row.created_at < self.now_ms - 14 * DAY_MS)
+            }
+            9 => oracle.gone().copied().chain(of_row(&|row| row.deleted)).collect(),
             _ => self.all.clone(),
         };
         self.pick(&posts)
@@ -172,4 +190,45 @@ fn the_stage_that_left_a_post_out_is_the_one_the_oracle_names() {
     ] {
         assert!(counts.contains_key(reason), "{reason} was never met: {counts:#?}");
     }
+}
+
+/// A record with a value alone, in the order of its topic.
+fn record(topic: &str, offset: i64, value: String) -> LogRecord {
+    let (key, value) = (Some(b"{}".to_vec()), Some(value.into_bytes()));
+    LogRecord { topic: topic.to_owned(), partition: 0, offset, time_ms: NOW, key, value }
+}
+
+const NOW: TimestampMs = 1_795_376_817_860;
+
+/// A reader who has liked something of 205 authors, and what else the least of them wrote.
+#[test]
+fn an_author_beyond_the_two_hundredth_is_named_with_the_place() {
+    let post = |offset: i64, id: i64, author: i64| {
+        let row = format!(r#"{{"id":{id},"user_id":{author},"created_at":{}}}"#, NOW - HOUR_MS);
+        let source = format!(r#"{{"table":"posts","lsn":{},"ts_ms":{NOW}}}"#, 100 + offset);
+        record("cdc.posts", offset, format!(r#"{{"op":"c","before":null,"after":{row},"source":{source}}}"#))
+    };
+    let like = |offset: i64, id: i64, author: i64| {
+        let event = format!(r#""event_id":"00000000-0000-4000-8000-{offset:012x}","event_time":{NOW}"#);
+        let about = format!(r#""user_id":1,"post_id":{id},"author_id":{author},"action":"like""#);
+        record("events", offset, format!("{{{event},{about}}}"))
+    };
+    let mut log: Vec<LogRecord> = (0..205).map(|n| post(n, 5_000 + n, 1_000 + n)).collect();
+    log.extend((0..205).map(|n| like(n, 5_000 + n, 1_000 + n)));
+    // Ties go to the higher id: 1000 is the last of all, 1005 the last that counts.
+    log.extend([post(205, 9_000, 1_000), post(206, 9_005, 1_005)]);
+    let dir = tempfile::tempdir().unwrap();
+    let store = compare::open(&dir.path().join("store"), IdKind::U64);
+    let mut oracle = Oracle::new(IdKind::U64, 0);
+    apply(&store, &log, NOW);
+    fold(&mut oracle, &log, NOW);
+    let feed = compare::feed_over(&store);
+    let explain = |post| feed.explain(&ExplainRequest { viewer: Id(1), post: Id(post), preset: Preset::Balanced }, NOW);
+    let told = explain(9_000).unwrap();
+    let beyond = Miss { reason: "author_beyond_cap", position: Some(205) };
+    assert_eq!(miss(&told.sources.as_ref().unwrap().affinity), Some(beyond));
+    assert_eq!(in_words(&told), oracle.absence(Id(1), Id(9_000), NOW));
+    let last = explain(9_005).unwrap();
+    assert_eq!((last.stage, oracle.absence(Id(1), Id(9_005), NOW)), (Stage::Ranked, None));
+    assert_eq!(last.sources.unwrap().affinity.author_position, Some(200));
 }

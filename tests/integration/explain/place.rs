@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use edgefeed::clock::now_ms;
 use edgefeed::world::{Encoding, World, WorldConfig};
@@ -10,6 +11,9 @@ use serde_json::Value;
 
 use crate::crash::broker::Kafka;
 use crate::crash::node::{Home, Node, PATIENCE, TIGHT};
+
+/// Between two looks at a node that has no way to call back.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Everything a test of this kind stands on.
 pub(crate) struct Place {
@@ -78,7 +82,11 @@ impl Place {
     /// A node that has applied the world.
     pub(crate) fn start(&self) -> Node {
         let node = self.home.start();
-        node.wait_caught_up();
+        // It asks on a runtime of its own, and here there may be one already.
+        tokio::task::block_in_place(|| {
+            node.wait_caught_up();
+            wait_for_trending(&node);
+        });
         node
     }
 
@@ -106,6 +114,19 @@ impl Place {
     /// The URL of a path of the admin listener.
     pub(crate) fn operators(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.admin)
+    }
+}
+
+/// Waits until the trending posts were found among all that is applied now: by a run that ended a whole period later.
+fn wait_for_trending(node: &Node) {
+    let (now, deadline) = (now_ms() as f64 / 1e3, Instant::now() + PATIENCE);
+    let found = || {
+        let jobs = node.metric("edgefeed_job_last_success_timestamp_seconds");
+        jobs.iter().any(|(labels, at)| labels == "job=\"trending\"" && *at > now + 1.0)
+    };
+    while !found() {
+        assert!(Instant::now() < deadline, "the trending posts are not found");
+        std::thread::sleep(LOOK);
     }
 }
 

@@ -47,7 +47,12 @@ async fn a_replay_says_what_other_numbers_would_show_whether_a_node_runs_or_not(
     assert!(number(&balanced["overlap"]["mean"]) < 0.9, "{balanced:#}");
     let (current, new) = (&balanced["current"], &balanced["new"]);
     assert!(number(&new["median_age_hours"]) < number(&current["median_age_hours"]), "{balanced:#}");
-    assert!(number(&new["author_entropy_bits"]) < number(&current["author_entropy_bits"]), "no spacing: {balanced:#}");
+    let crowded = "[ranking.spacing]\nfirst_places = 0\ngap = 1\nwindow = 1\n";
+    let crowded = place.file("crowded.toml", crowded);
+    let crowded = place.say(&format!("replay --weights {crowded} --output json")).json();
+    let (spaced, crowded) = (&crowded["sets"]["balanced"]["current"], &crowded["sets"]["balanced"]["new"]);
+    let entropies = [crowded, spaced].map(|side| number(&side["author_entropy_bits"]));
+    assert!(entropies[0] < entropies[1], "without spacing few authors fill the page: {entropies:?}");
     let text = place.say(&format!("replay --weights {young}"));
     assert!(text.out.contains("ENTROPY") && text.out.contains("quiet_voices"), "{text:?}");
     let few = place.say(&format!("replay --weights {young} --requests 5 --output json")).json();

@@ -57,6 +57,9 @@ pub(crate) struct Explain {
     pub(crate) engagement: f64,
     pub(crate) affinity: f64,
     pub(crate) weights: Value,
+    pub(crate) features: Value,
+    pub(crate) rank: usize,
+    pub(crate) place: usize,
 }
 
 /// A client that speaks to this machine alone.

@@ -33,6 +33,7 @@ const BATCH: usize = 2_000;
 const LOADED: u32 = 100;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "`make prove-bootstrap` runs it"]
 async fn a_world_at_the_center_becomes_a_node_that_ranks_as_if_it_had_consumed_it() {
     let promise = "a world at the center becomes a node that ranks as if it had consumed it";
     let Some(parts) = Parts::or_unproved(promise) else { return };
@@ -40,7 +41,9 @@ async fn a_world_at_the_center_becomes_a_node_that_ranks_as_if_it_had_consumed_i
     let kind = same::kind(IDS);
     let large = std::env::var("EDGEFEED_WORLD").is_ok_and(|size| size == "m");
     let config = if large { WorldConfig::world_m(1, kind) } else { WorldConfig::small(1, kind) };
-    let world = World::new(WorldConfig { now_ms: now_ms(), ..config });
+    // A repeat that comes hours later is a new event to a node and no new row at the center, as the limits say; those of
+    // the last hour are in the log that goes on.
+    let world = World::new(WorldConfig { now_ms: now_ms(), repeat_share: 0.0, ..config });
     let stage = Stage::new(&parts, "world", IDS, PARTITIONS).await;
     let live = Log::begin(&stage);
     let dir = tempfile::tempdir().unwrap();
@@ -143,6 +146,10 @@ async fn load(stage: &Stage, world: &World, reference: &Arc<Store>) -> u64 {
         Loader { center, stage, world, rows: BTreeMap::new(), inserts: 0, loaded: 0, ends: BTreeMap::new() };
     let mut batch: Vec<(Fact, Record)> = Vec::new();
     for fact in world.history() {
+        // Users are not listed at the center, and these nodes do not follow them.
+        if Table::of(fact.topic()).is_none() {
+            continue;
+        }
         if let What::Event(event) = &fact.what
             && event.event_time > fact.time_ms + 5 * 60_000
         {

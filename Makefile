@@ -5,7 +5,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/edgefeed/target
 # One profile and one feature set everywhere: RocksDB's C++ is built once. Always the whole workspace, for the same reason.
 CARGO_FLAGS := --release --workspace --locked
 
-.PHONY: demo test check bench setup prove-chains prove-kill prove-center prove-outage prove-spool prove-explain prove-openapi prove-load prove-overload prove-figures prove-backup image help
+.PHONY: demo test check bench setup prove-chains prove-kill prove-center prove-outage prove-spool prove-explain prove-openapi prove-load prove-overload prove-figures prove-backup prove-bootstrap prove-verify image help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | column -t -s "$$(printf '\t')"
@@ -53,6 +53,9 @@ prove-bootstrap: setup ## world M built from ClickHouse under traffic, 1,000 rea
 
 prove-overload: setup ## two and five times the load a node can answer, with and without turning away (short version in `make test`)
 	EDGEFEED_OVERLOAD_S=20 cargo test $(CARGO_FLAGS) --test integration door::overload -- --nocapture
+
+prove-verify: setup ## 100 defects of each kind put into center and node, found and mended (short version in `make test`)
+	tests/integration/center/prove.sh center::verify EDGEFEED_DEFECTS=100
 
 prove-figures: setup ## the figures of the README on this machine: ingest, world M, start to ready
 	cargo bench --locked --workspace --bench figures

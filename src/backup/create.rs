@@ -112,10 +112,9 @@ async fn sum_of(file: &Path) -> Result<String> {
     Ok(hexadecimal(&sum.finalize()))
 }
 
-/// A name that orders by time: `20261125T181500Z-3f9a`.
+/// A name that orders by time, to the millisecond: `20261125T181500123Z-3f9a`.
 fn name(now_ms: i64) -> String {
-    let time: String = crate::feed::rfc3339(now_ms).chars().filter(|letter| !"-:".contains(*letter)).collect();
-    let time = time.split('.').next().unwrap_or_default();
+    let time: String = crate::feed::rfc3339(now_ms).chars().filter(|letter| !"-:.Z".contains(*letter)).collect();
     let random = uuid::Uuid::new_v4().simple().to_string();
     format!("{time}Z-{}", &random[..4])
 }

@@ -746,6 +746,11 @@ impl Oracle {
         &self.comments
     }
 
+    /// Whether somebody's row of `users` was deleted: nothing is promised to them any more.
+    pub(crate) fn has_left(&self, user: Id) -> bool {
+        self.left.contains(&user)
+    }
+
     pub(crate) fn users(&self) -> &BTreeSet<Id> {
         &self.users
     }

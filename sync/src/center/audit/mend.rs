@@ -4,8 +4,6 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
-
 use super::Center;
 use super::positions::LogPlace;
 use super::sums::{Sum, View};
@@ -81,8 +79,8 @@ impl Center {
         }
         let lines = missing
             .iter()
-            .map(|sum| Line::of(sum, sum.missing()))
-            .chain(wrong.iter().map(|sum| Line::of(sum, sum.due.clone())));
+            .map(|sum| line(sum, sum.missing()))
+            .chain(wrong.iter().map(|sum| line(sum, sum.due.clone())));
         let lines: Vec<Line> = lines.filter(|line| line.2.iter().any(|value| *value > 0)).collect();
         if lines.is_empty() {
             return Ok(());
@@ -121,13 +119,10 @@ impl Sum {
 const LAST_TS: usize = 6;
 
 /// One row on its way: key, arrival day, sums.
-#[derive(Serialize)]
-struct Line(Vec<String>, u16, Vec<u64>);
+type Line = (Vec<String>, u16, Vec<u64>);
 
-impl Line {
-    fn of(sum: &Sum, values: Vec<u64>) -> Self {
-        Self(sum.key.key.clone(), sum.key.arrived, values)
-    }
+fn line(sum: &Sum, values: Vec<u64>) -> Line {
+    (sum.key.key.clone(), sum.key.arrived, values)
 }
 
 fn insert_sums(view: View, ids: IdKind) -> String {

@@ -98,7 +98,9 @@ fn seen(store: &Store) -> Seen {
         view.load(&authors).unwrap();
         for post in (0..POSTS).map(Id) {
             if let Some(facts) = view.find(post).and_then(|post| view.facts(post)) {
-                seen.hours.extend(facts.hours(0, u32::MAX).map(|(hour, sum)| ((post, hour), sum)));
+                // An hour in which nothing counts says as much as none.
+                let hours = facts.hours(0, u32::MAX).filter(|(_, sum)| *sum != Counters::default());
+                seen.hours.extend(hours.map(|(hour, sum)| ((post, hour), sum)));
             }
         }
     }

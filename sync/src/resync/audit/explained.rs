@@ -69,6 +69,6 @@ mod tests {
     #[test]
     fn days_and_hours_read_as_the_server_writes_them() {
         let time = 1_795_376_817_860;
-        assert_eq!((date(day_of(time)), hour(time)), ("2026-11-22".to_owned(), "2026-11-22 18:00:00".to_owned()));
+        assert_eq!((date(day_of(time)), hour(time)), ("2026-11-22".to_owned(), "2026-11-22 19:00:00".to_owned()));
     }
 }

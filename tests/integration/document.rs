@@ -20,7 +20,7 @@ use crate::spine::{SECRET, Spine};
 const CASES: usize = 100;
 
 fn script(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/schemathesis").join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
 }
 
 /// Somebody who may do everything.
@@ -32,7 +32,7 @@ fn token(user: &str) -> String {
 
 async fn answers_are_the_document(ids: IdKind) {
     let promise = "every answer is what the OpenAPI document says";
-    let installed = Command::new(script("install.sh")).output().unwrap();
+    let installed = Command::new(script("venv.sh")).arg("schemathesis").output().unwrap();
     if !installed.status.success() {
         unproved(promise, &format!("schemathesis: {}", String::from_utf8_lossy(&installed.stderr)));
         return;
@@ -44,7 +44,7 @@ async fn answers_are_the_document(ids: IdKind) {
     let seed = (dice.seed % 1_000_000).to_string();
     let asked = tokio::task::spawn_blocking(move || {
         let words = [&address, &token(&user), &cases.to_string(), &seed];
-        Command::new(script("run.sh")).args(words).output().unwrap()
+        Command::new(script("schemathesis/run.sh")).args(words).output().unwrap()
     });
     let done = asked.await.unwrap();
     let told = String::from_utf8_lossy(&done.stdout);

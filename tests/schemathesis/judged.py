@@ -7,6 +7,7 @@ Also counts how many requests reached each operation.
 import json
 import os
 import re
+import time
 from collections import Counter
 
 import jsonschema_rs
@@ -76,6 +77,18 @@ def events_are_judged_as_documented(ctx, response, case):
     assert not passed, f"events that break the document are taken: {sorted(passed)}"
     refused = {place: code for place, code in named.items() if place not in breaking and code not in BEYOND}
     assert not refused, f"events that keep to the document are refused: {refused}"
+
+
+@schemathesis.hook
+def map_body(context, body):
+    """A time that is made up is hardly ever one of the last 90 days, and what else is wrong with its event would not be
+    seen: every other one is moved there."""
+    events = body.get("events") if isinstance(body, dict) else None
+    for event in events if isinstance(events, list) else []:
+        at = event.get("event_time") if isinstance(event, dict) else None
+        if isinstance(at, int) and not isinstance(at, bool) and at % 2 == 0 and at >= 0:
+            event["event_time"] = int(time.time() * 1_000) - at % 1_000_000
+    return body
 
 
 @schemathesis.hook

@@ -32,7 +32,7 @@ pub(super) fn schema(ids: IdKind) -> Schema {
             .schema_type(Type::Integer)
             .minimum(Some(0_u64))
             .maximum(Some(u64::MAX))
-            .description(Some("A user or a post; up to 64 bits, more than a double holds.")),
+            .description(Some("A user or a post; up to 64 bits, more than a double holds. Never written with a fraction or an exponent.")),
     };
     object.build().into()
 }

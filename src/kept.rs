@@ -3,32 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use edgefeed_storage::{Store, StoreError};
-
-use crate::failure::Failure;
-
-/// Why an operator who looked into the store, or ordered something of it, got no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum Trouble {
-    /// What was asked cannot be; the text says why and what may be.
-    #[error("{0}")]
-    Asked(String),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// An answer to an operator.
-pub type Result<T, E = Trouble> = std::result::Result<T, E>;
-
-impl From<Trouble> for Failure {
-    fn from(trouble: Trouble) -> Self {
-        match trouble {
-            Trouble::Asked(message) => Self::usage(message),
-            Trouble::Store(error) => Self::failed(format!("storage.dir: {error}")),
-        }
-    }
-}
+use edgefeed_storage::Store;
 
 /// Where to find the store. Ask for each piece of work anew, and let go of it afterwards.
 #[derive(Clone)]

@@ -11,8 +11,7 @@ use super::table::table;
 use super::{out, runtime};
 use crate::clock::now_ms;
 use crate::failure::Failure;
-use crate::inspect::{Author, Inspector, Listed, Offsets, Post, StoreSize, User, WhenPost};
-use crate::kept::Trouble;
+use crate::inspect::{Author, Inspector, Listed, Offsets, Post, StoreSize, Trouble, User, WhenPost};
 
 pub(super) fn run(verb: InspectVerb) -> Result<(), Failure> {
     match verb {
@@ -23,6 +22,13 @@ pub(super) fn run(verb: InspectVerb) -> Result<(), Failure> {
         }
         InspectVerb::Offsets(args) => whole(args, "offsets", |inspector| inspector.offsets(), offsets),
         InspectVerb::Store(args) => whole(args, "store", |inspector| inspector.store(), store),
+    }
+}
+
+fn failure(trouble: Trouble) -> Failure {
+    match trouble {
+        Trouble::Asked(message) => Failure::usage(message),
+        Trouble::Store(error) => Failure::failed(format!("storage.dir: {error}")),
     }
 }
 
@@ -63,7 +69,7 @@ fn tell<T: Serialize + DeserializeOwned + Send + 'static>(
             Live::Store(store) => {
                 let inspector = Inspector::new(store, config.kafka.clone());
                 match tokio::task::spawn_blocking(move || look(&inspector)).await {
-                    Ok(answer) => answer.map_err(Failure::from),
+                    Ok(answer) => answer.map_err(failure),
                     Err(_) => Err(Failure::failed("looking into the store panicked; this is a bug")),
                 }
             }

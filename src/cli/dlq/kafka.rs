@@ -9,10 +9,11 @@ use serde_json::json;
 
 use super::super::args::{Output, ReplayArgs};
 use super::super::out;
+use super::store::failure;
 use super::text;
 use crate::clock::now_ms;
 use crate::config::Config;
-use crate::dead_letters::{DropOrder, reason_of, topic_of};
+use crate::dead_letters::{DropOrder, Trouble, reason_of, topic_of};
 use crate::failure::Failure;
 use crate::feed::time::rfc3339;
 
@@ -25,7 +26,7 @@ pub(super) fn replay(args: ReplayArgs) -> Result<(), Failure> {
         action: Action::Replay,
         only: only.map(|place| BTreeSet::from([place])),
         source,
-        reason: args.reason.as_deref().map(reason_of).transpose()?,
+        reason: args.reason.as_deref().map(reason_of).transpose().map_err(failure)?,
         since: args.since.as_deref().map(|since| moment(since, now_ms())).transpose()?,
         limit: args.limit,
         dry_run: args.dry_run,
@@ -65,7 +66,7 @@ fn as_json(account: &Account, dry_run: bool) -> serde_json::Value {
 
 /// Drops in Kafka what an order names; gives back how many there were.
 pub(super) fn discard(config: &Config, order: &DropOrder) -> Result<u64, Failure> {
-    let reason = order.reason.as_deref().map(reason_of).transpose()?;
+    let reason = order.reason.as_deref().map(reason_of).transpose().map_err(failure)?;
     let mut dropped = 0;
     for (source, only) in sources(config, order)? {
         let order = discarding(source, only, reason);
@@ -103,7 +104,7 @@ fn sources(config: &Config, order: &DropOrder) -> Result<Sources, Failure> {
 /// The Kafka name of a followed topic, given by it or by ours.
 fn kafka_name(config: &Config, text: &str) -> Result<String, Failure> {
     let topics = &config.kafka.topics;
-    let topic = topic_of(topics, text)?;
+    let topic = topic_of(topics, text).map_err(failure)?;
     let name = topics.name_of(topic).map(str::to_owned);
     name.ok_or_else(|| Failure::usage(format!("kafka.topics.{} is not set, so nothing is known of it", topic.name())))
 }
@@ -119,7 +120,7 @@ fn place(config: &Config, key: &str, source: &str) -> Result<(u32, i64), Failure
 }
 
 fn no_key(key: &str) -> Failure {
-    Failure::usage(format!("{key:?} names no record; write TOPIC-PARTITION-OFFSET, as `dlq list` does"))
+    failure(Trouble::Asked(format!("{key:?} names no record; write TOPIC-PARTITION-OFFSET, as `dlq list` does")))
 }
 
 /// A time, or how long ago it was.

@@ -10,7 +10,7 @@ use super::super::{out, runtime};
 use super::{kafka, text};
 use crate::admin::AcceptOrder;
 use crate::config::Config;
-use crate::dead_letters::{Accepted, Counts, DeadLetters, DropOrder, Dropped, ListQuery, Listing, Shown};
+use crate::dead_letters::{Accepted, Counts, DeadLetters, DropOrder, Dropped, ListQuery, Listing, Shown, Trouble};
 use crate::failure::Failure;
 
 /// How many keys go into one order: names may be long, and an order is bounded.
@@ -32,7 +32,7 @@ async fn reach(config: &Config) -> Result<Letters, Failure> {
 impl Letters {
     async fn list(&self, query: &ListQuery) -> Result<Listing, Failure> {
         match self {
-            Self::Here(letters) => letters.list(query).map_err(Failure::from),
+            Self::Here(letters) => letters.list(query).map_err(failure),
             Self::Node(node) => {
                 let limit = query.limit.to_string();
                 let query = [
@@ -48,30 +48,37 @@ impl Letters {
 
     async fn counts(&self) -> Result<Counts, Failure> {
         match self {
-            Self::Here(letters) => letters.counts().map_err(Failure::from),
+            Self::Here(letters) => letters.counts().map_err(failure),
             Self::Node(node) => node.get("/admin/dlq/counts").await,
         }
     }
 
     async fn show(&self, key: &str) -> Result<Option<Shown>, Failure> {
         match self {
-            Self::Here(letters) => letters.show(key).map_err(Failure::from),
+            Self::Here(letters) => letters.show(key).map_err(failure),
             Self::Node(node) => node.get(&path("/admin/dlq/letter", &[("key", Some(key))])).await,
         }
     }
 
     async fn discard(&self, order: &DropOrder) -> Result<Dropped, Failure> {
         match self {
-            Self::Here(letters) => letters.discard(order).map_err(Failure::from),
+            Self::Here(letters) => letters.discard(order).map_err(failure),
             Self::Node(node) => node.post("/admin/dlq/drop", order).await,
         }
     }
 
     async fn accept(&self, order: &AcceptOrder) -> Result<Accepted, Failure> {
         match self {
-            Self::Here(letters) => letters.accept(&order.partition, order.through).map_err(Failure::from),
+            Self::Here(letters) => letters.accept(&order.partition, order.through).map_err(failure),
             Self::Node(node) => node.post("/admin/dlq/accept", order).await,
         }
+    }
+}
+
+pub(super) fn failure(trouble: Trouble) -> Failure {
+    match trouble {
+        Trouble::Asked(message) => Failure::usage(message),
+        Trouble::Store(error) => Failure::failed(format!("storage.dir: {error}")),
     }
 }
 

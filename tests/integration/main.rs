@@ -29,3 +29,4 @@ mod real;
 mod rebuild;
 mod replay;
 mod spine;
+mod start;

@@ -30,7 +30,7 @@ const LOOK: Duration = Duration::from_millis(5);
 #[test]
 fn after_kill_9_under_writes_a_node_answers_at_once_and_is_ready_soon() {
     let held_to_figures = std::env::var_os("EDGEFEED_START_MB").is_some();
-    let (megabytes, kills) = (times("EDGEFEED_START_MB", 24), times("EDGEFEED_KILLS", 2));
+    let (megabytes, kills) = (times("EDGEFEED_START_MB", 8), times("EDGEFEED_KILLS", 2));
     let (town, place) = (Town::new(megabytes), Place::new());
     let home = Home::new(&town.address(), "", "");
     place.configure(&home);

@@ -227,7 +227,7 @@ fn spoil_node(store: &Store, each: usize) -> Counted {
     for (family, table) in FAMILIES {
         let mut rows: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
         store.each_raw(family, |key, value| rows.push((key.to_vec(), value.to_vec()))).unwrap();
-        rows.retain(|(key, value)| is_live(store, family, key) && tells_something(family, value));
+        rows.retain(|(key, _)| is_live(store, family, key) && is_compared(family, key));
         // Apart from each other, and neighbours whose values differ.
         let step = rows.len() / (3 * each + 3);
         assert!(step > 1, "{table} is too small for this: {}", rows.len());
@@ -254,9 +254,10 @@ fn spoil_node(store: &Store, each: usize) -> Counted {
     planted
 }
 
-/// Whether it is seen when the row is gone: an hour in which nothing counts says as much as none.
-fn tells_something(family: Family, value: &[u8]) -> bool {
-    family != Family::PostHours || value[1..29].iter().any(|byte| *byte != 0)
+/// Whether the count of a post's hour is young enough to be compared: verify leaves out the last day that nodes keep.
+fn is_compared(family: Family, key: &[u8]) -> bool {
+    let hour = |key: &[u8]| u32::from_be_bytes(key[key.len() - 4..].try_into().unwrap());
+    family != Family::PostHours || i64::from(hour(key)) >= (now_ms() - 7 * DAY) / HOUR + 2
 }
 
 /// A stored count, counted twice: a version byte, five counts of four bytes, the time dwelt of eight, and what does not add.

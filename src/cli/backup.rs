@@ -122,14 +122,7 @@ async fn forget_again(config: &Config, store: Arc<edgefeed_storage::Store>) -> R
     }
     let center =
         edgefeed_sync::center::Center::new(&config.clickhouse).map_err(|error| Failure::failed(error.to_string()))?;
-    let forgetter = Forgetter::new(store, Some(center), Vec::new());
-    match forgetter.learn().await {
-        Err(error) => Ok(Some(error.to_string())),
-        Ok(_) => {
-            let swept = tokio::task::spawn_blocking(move || forgetter.sweep(|| true).map_err(failed)).await;
-            swept.unwrap_or_else(|_| Err(Failure::failed("forgetting panicked; this is a bug"))).map(|_| None)
-        }
-    }
+    Forgetter::new(store, Some(center), Vec::new()).again().await.map_err(failed)
 }
 
 fn created_text(created: &Created) -> String {

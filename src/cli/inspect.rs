@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::args::{Common, InspectArgs, InspectVerb, Output, StatusArgs};
-use super::live::{self, Live, path};
+use super::live::{self, Live, failure, path};
 use super::table::table;
 use super::{out, runtime};
 use crate::clock::now_ms;
@@ -22,13 +22,6 @@ pub(super) fn run(verb: InspectVerb) -> Result<(), Failure> {
         }
         InspectVerb::Offsets(args) => whole(args, "offsets", |inspector| inspector.offsets(), offsets),
         InspectVerb::Store(args) => whole(args, "store", |inspector| inspector.store(), store),
-    }
-}
-
-fn failure(trouble: Trouble) -> Failure {
-    match trouble {
-        Trouble::Asked(message) => Failure::usage(message),
-        Trouble::Store(error) => Failure::failed(format!("storage.dir: {error}")),
     }
 }
 

@@ -79,6 +79,7 @@ async fn obey(config: &Config, order: &JobOrder) -> Result<Value, Failure> {
             Live::Node(node) => at_node(&node, order).await,
             Live::Store(store) => audit(config, order, &store).await,
         },
+        Job::Restore => Err(Failure::usage(JobOrder::NO_RESTORE)),
     }
 }
 

@@ -30,3 +30,4 @@ mod real;
 mod rebuild;
 mod replay;
 mod spine;
+mod start;

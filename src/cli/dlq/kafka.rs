@@ -8,8 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::super::args::{Output, ReplayArgs};
+use super::super::live::failure;
 use super::super::out;
-use super::store::failure;
 use super::text;
 use crate::clock::now_ms;
 use crate::config::Config;

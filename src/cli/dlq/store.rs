@@ -5,12 +5,12 @@ use std::io::IsTerminal;
 use serde_json::json;
 
 use super::super::args::{AcceptArgs, DropArgs, ListArgs, Output, ShowArgs};
-use super::super::live::{self, Live, Node, path};
+use super::super::live::{self, Live, Node, failure, path};
 use super::super::{out, runtime};
 use super::{kafka, text};
 use crate::admin::AcceptOrder;
 use crate::config::Config;
-use crate::dead_letters::{Accepted, Counts, DeadLetters, DropOrder, Dropped, ListQuery, Listing, Shown, Trouble};
+use crate::dead_letters::{Accepted, Counts, DeadLetters, DropOrder, Dropped, ListQuery, Listing, Shown};
 use crate::failure::Failure;
 
 /// How many keys go into one order: names may be long, and an order is bounded.
@@ -72,13 +72,6 @@ impl Letters {
             Self::Here(letters) => letters.accept(&order.partition, order.through).map_err(failure),
             Self::Node(node) => node.post("/admin/dlq/accept", order).await,
         }
-    }
-}
-
-pub(super) fn failure(trouble: Trouble) -> Failure {
-    match trouble {
-        Trouble::Asked(message) => Failure::usage(message),
-        Trouble::Store(error) => Failure::failed(format!("storage.dir: {error}")),
     }
 }
 

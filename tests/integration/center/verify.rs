@@ -232,7 +232,7 @@ fn spoil_node(store: &Store, each: usize) -> Counted {
     for (family, table) in FAMILIES {
         let mut rows: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
         store.each_raw(family, |key, value| rows.push((key.to_vec(), value.to_vec()))).unwrap();
-        rows.retain(|(key, _)| is_live(store, family, key));
+        rows.retain(|(key, _)| is_live(store, family, key) && is_compared(family, key));
         // Apart from each other, and neighbours whose values differ.
         let step = rows.len() / (3 * each + 3);
         assert!(step > 1, "{table} is too small for this: {}", rows.len());
@@ -257,6 +257,12 @@ fn spoil_node(store: &Store, each: usize) -> Counted {
         }
     }
     planted
+}
+
+/// Whether the count of a post's hour is young enough to be compared: verify leaves out the last day that nodes keep.
+fn is_compared(family: Family, key: &[u8]) -> bool {
+    let hour = |key: &[u8]| u32::from_be_bytes(key[key.len() - 4..].try_into().unwrap());
+    family != Family::PostHours || i64::from(hour(key)) >= (now_ms() - 7 * DAY) / HOUR + 2
 }
 
 /// A stored count, counted twice: a version byte, five counts of four bytes, the time dwelt of eight, and what does not add.

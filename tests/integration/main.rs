@@ -19,6 +19,7 @@ mod fallback;
 mod formula;
 mod history;
 mod log;
+mod metrics;
 mod migrate;
 mod offsets;
 mod oracle;

@@ -20,7 +20,7 @@ impl Moto {
         let python =
             std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/edgefeed/moto/venv/bin/python"));
         let Some(python) = python.filter(|python| python.exists()) else {
-            unproved(promise, "moto is not installed; tests/moto/install.sh does so");
+            unproved(promise, "moto is not installed; `tests/venv.sh moto` does so");
             return None;
         };
         let script = "import sys\nfrom moto.server import ThreadedMotoServer\n\

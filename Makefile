@@ -57,8 +57,8 @@ prove-overload: setup ## two and five times the load a node can answer, with and
 prove-verify: setup ## 100 defects of each kind put into center and node, found and mended (short version in `make test`)
 	tests/integration/center/prove.sh center::verify EDGEFEED_DEFECTS=100
 
-prove-figures: setup ## the figures of the README on this machine: ingest, world M, start to ready
-	cargo bench --locked --workspace --bench figures
+prove-figures: setup ## the figures of the README on this machine: ingest, world M, pages, one query a page (some: FIGURES="world_m pinned")
+	benches/figures/prove.sh $(FIGURES)
 
 prove-backup: setup ## 30 backups under load, each restored and held against the oracle (short version in `make test`)
 	EDGEFEED_BACKUPS=30 cargo test $(CARGO_FLAGS) --test integration backup:: -- --nocapture

@@ -5,7 +5,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/edgefeed/target
 # One profile and one feature set everywhere: RocksDB's C++ is built once. Always the whole workspace, for the same reason.
 CARGO_FLAGS := --release --workspace --locked
 
-.PHONY: demo test check bench setup prove-chains prove-kill prove-center prove-outage prove-spool prove-explain prove-openapi prove-load prove-overload prove-figures prove-backup prove-bootstrap prove-verify image help
+.PHONY: demo test check bench setup prove-chains prove-kill prove-center prove-outage prove-spool prove-explain prove-openapi prove-load prove-overload prove-figures prove-start prove-backup prove-bootstrap prove-verify image help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | column -t -s "$$(printf '\t')"
@@ -59,6 +59,9 @@ prove-verify: setup ## 100 defects of each kind put into center and node, found 
 
 prove-figures: setup ## the figures of the README on this machine: ingest, world M, pages, one query a page (some: FIGURES="world_m pinned")
 	benches/figures/prove.sh $(FIGURES)
+
+prove-start: setup ## a store of 1 GB: kill -9 under writes, first page and ready within the figures, its backup against a plain copy (short version in `make test`)
+	EDGEFEED_START_MB=1000 EDGEFEED_KILLS=5 cargo test $(CARGO_FLAGS) --test integration start:: -- --nocapture
 
 prove-backup: setup ## 30 backups under load, each restored and held against the oracle (short version in `make test`)
 	EDGEFEED_BACKUPS=30 cargo test $(CARGO_FLAGS) --test integration backup:: -- --nocapture

@@ -1,9 +1,24 @@
-//! The store as it stands now: a rebuild puts another in its place while the node runs.
+//! The store as it stands now: a rebuild puts another in its place while the node runs. And what can be told of it, or why not,
+//! to an operator who looks into it, be it held by a node or by nobody.
 
 use std::fmt;
 use std::sync::Arc;
 
-use edgefeed_storage::Store;
+use edgefeed_storage::{Store, StoreError};
+
+/// Why an operator got no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// What was asked cannot be; the text says why and what may be.
+    #[error("{0}")]
+    Asked(String),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The result of looking into the store.
+pub type Result<T, E = Trouble> = std::result::Result<T, E>;
 
 /// Where to find the store. Ask for each piece of work anew, and let go of it afterwards.
 #[derive(Clone)]

@@ -110,3 +110,59 @@ pub(crate) fn store(store: &Store) {
         gauge!("edgefeed_store_memory_bytes", "purpose" => purpose).set(bytes as f64);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use ::metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, with_local_recorder};
+
+    use super::*;
+
+    /// Notes what is described, and counts nothing.
+    #[derive(Default)]
+    struct Described(Mutex<Vec<(String, &'static str)>>);
+
+    impl Recorder for Described {
+        fn describe_counter(&self, name: KeyName, _: Option<Unit>, _: SharedString) {
+            self.0.lock().push((name.as_str().to_owned(), "counter"));
+        }
+
+        fn describe_gauge(&self, name: KeyName, _: Option<Unit>, _: SharedString) {
+            self.0.lock().push((name.as_str().to_owned(), "gauge"));
+        }
+
+        fn describe_histogram(&self, name: KeyName, _: Option<Unit>, _: SharedString) {
+            self.0.lock().push((name.as_str().to_owned(), "histogram"));
+        }
+
+        fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
+            Counter::noop()
+        }
+
+        fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+            Gauge::noop()
+        }
+
+        fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+            Histogram::noop()
+        }
+    }
+
+    #[test]
+    fn every_metric_is_described_once_and_documented_as_what_it_is() {
+        let recorder = Described::default();
+        with_local_recorder(&recorder, describe);
+        let described = recorder.0.into_inner();
+        let once: BTreeSet<(String, &str)> = described.iter().cloned().collect();
+        assert_eq!(once.len(), described.len(), "each once: {described:?}");
+        let rows = include_str!("../docs/metrics.md").lines().filter_map(|row| row.strip_prefix("| `"));
+        let documented = rows.filter_map(|row| {
+            let (name, rest) = row.split_once("` | ")?;
+            let (kind, _) = rest.split_once(" | ")?;
+            let name = name.split('{').next()?;
+            (!kind.is_empty() && !name.contains('…')).then(|| (format!("edgefeed_{name}"), kind))
+        });
+        assert_eq!(documented.collect::<BTreeSet<_>>(), once, "left: docs/metrics.md, right: what is described");
+    }
+}

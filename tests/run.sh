@@ -39,7 +39,7 @@ else
 fi
 
 step "a stand-in for a bucket"
-tests/moto/install.sh >/dev/null || unproved "moto could not be installed; see above"
+tests/venv.sh moto >/dev/null || unproved "moto could not be installed; see above"
 
 step "tests"
 cargo test "${flags[@]}" --no-fail-fast || fail "tests"

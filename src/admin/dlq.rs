@@ -8,7 +8,7 @@ use warp::reply::Response;
 
 use super::guard::Guard;
 use super::handler::{answer, bound, order};
-use crate::dead_letters::{DeadLetters, DropOrder, LIST_MAX, ListQuery, Trouble};
+use crate::dead_letters::{DeadLetters, DropOrder, LIST_MAX, ListQuery};
 use crate::http::Error;
 use crate::http::query::Query;
 use crate::http::resource::{Call, Route, Takes, resource};
@@ -69,16 +69,4 @@ async fn accept(guard: Arc<Guard>, letters: Arc<DeadLetters>, call: Call) -> Res
     guard.change(&call.headers)?;
     let order: AcceptOrder = order(call).await?;
     answer(move || letters.accept(&order.partition, order.through)).await
-}
-
-impl From<Trouble> for Error {
-    fn from(trouble: Trouble) -> Self {
-        match trouble {
-            Trouble::Asked(message) => Self::BadParameter(message),
-            Trouble::Store(error) => {
-                tracing::error!(%error, "an order of an operator met a store that failed");
-                Self::Internal
-            }
-        }
-    }
 }

@@ -9,6 +9,7 @@ use warp::reply::Response;
 use super::guard::Guard;
 use crate::http::resource::{self, Call};
 use crate::http::{Error, body};
+use crate::kept::Trouble;
 
 /// The largest order, in bytes.
 const ORDER_MAX_BYTES: usize = 64 << 10;
@@ -39,6 +40,18 @@ where
         Err(error) => {
             tracing::error!(%error, "an order of an operator panicked");
             Err(Error::Internal)
+        }
+    }
+}
+
+impl From<Trouble> for Error {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Asked(message) => Self::BadParameter(message),
+            Trouble::Store(error) => {
+                tracing::error!(%error, "an order of an operator met a store that failed");
+                Self::Internal
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::clock::now_ms;
 use crate::http::Error;
 use crate::http::query::Query;
 use crate::http::resource::{Call, Route, Takes, resource};
-use crate::inspect::{Inspector, LIST_DEFAULT, LIST_MAX, Trouble};
+use crate::inspect::{Inspector, LIST_DEFAULT, LIST_MAX};
 
 /// The routes of this resource.
 pub(super) fn routes(guard: &Arc<Guard>, inspector: &Arc<Inspector>) -> [Route; 5] {
@@ -63,16 +63,4 @@ async fn offsets(guard: Arc<Guard>, inspector: Arc<Inspector>, call: Call) -> Re
 async fn store(guard: Arc<Guard>, inspector: Arc<Inspector>, call: Call) -> Result<Response, Error> {
     guard.read(&call.headers)?;
     answer(move || inspector.store()).await
-}
-
-impl From<Trouble> for Error {
-    fn from(trouble: Trouble) -> Self {
-        match trouble {
-            Trouble::Asked(message) => Self::BadParameter(message),
-            Trouble::Store(error) => {
-                tracing::error!(%error, "an operator looked into a store that failed");
-                Self::Internal
-            }
-        }
-    }
 }

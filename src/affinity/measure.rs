@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ::metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
+use ::metrics::{Unit, counter, describe_histogram, histogram};
 
 /// Says what they mean; once, after the recorder is installed.
 pub(crate) fn describe() {
@@ -11,7 +11,6 @@ pub(crate) fn describe() {
         Unit::Seconds,
         "Time to find a reader's history, by result: store, or of the center fetched, empty, timeout, error, refused."
     );
-    describe_counter!("edgefeed_cache_requests_total", "Looks at what is kept in memory, by cache and result.");
 }
 
 /// One look at how old a reader's base is: `hit`, `stale` or `miss`.

@@ -126,6 +126,16 @@ impl Depot {
         Ok(found)
     }
 
+    /// The names that stand right below a prefix and have something below them.
+    pub(super) async fn folders(&self, prefix: &str) -> Result<Vec<String>> {
+        let listing = match self.store.list_with_delimiter(Some(&path(prefix)?)).await {
+            Ok(listing) => listing,
+            Err(object_store::Error::NotFound { .. }) => return Ok(Vec::new()),
+            Err(error) => return Err(failed("listing")(error)),
+        };
+        Ok(listing.common_prefixes.iter().filter_map(|below| below.filename().map(str::to_owned)).collect())
+    }
+
     /// Takes something away; that it is not there is no error.
     pub(super) async fn delete(&self, name: &str) -> Result<()> {
         match self.store.delete(&path(name)?).await {

@@ -92,6 +92,12 @@ impl Manifest {
         self.files.iter().map(|file| file.bytes).sum()
     }
 
+    /// How far each partition had been applied: the offset to read next, and the time of the record before it.
+    pub fn reach(&self) -> BTreeMap<TopicPartition, (i64, i64)> {
+        let place = |offset: &Offset| TopicPartition { topic: offset.topic, partition: offset.partition };
+        self.offsets.iter().map(|offset| (place(offset), (offset.next_offset, offset.last_time))).collect()
+    }
+
     /// As it is stored.
     pub(super) fn write(&self) -> Result<Vec<u8>> {
         let mut text = serde_json::to_vec_pretty(self).map_err(|error| Trouble::Failed(error.to_string()))?;

@@ -10,6 +10,7 @@ mod depot;
 mod keeper;
 mod keeping;
 mod manifest;
+mod newest;
 mod restore;
 mod trouble;
 mod verify;
@@ -25,6 +26,7 @@ pub use config::Config;
 pub use create::Created;
 pub use keeper::{Keeper, State};
 pub use manifest::{File, Manifest, Offset};
+pub use newest::{Newest, Refused};
 pub use restore::{Restored, Wishes};
 pub use trouble::{Result, Trouble};
 pub use verify::{Bad, Verified};
@@ -129,18 +131,22 @@ impl Backups {
 
     /// The manifest of a backup.
     async fn manifest(&self, node: &str, id: &str) -> Result<Manifest> {
+        let sealed = self.sealed(node, id).await?;
+        sealed.ok_or_else(|| missing(format!("{}/manifest.sha256", self.folder(node, id))))
+    }
+
+    /// The same; `None` of what is no backup, or not yet.
+    async fn sealed(&self, node: &str, id: &str) -> Result<Option<Manifest>> {
         let folder = self.folder(node, id);
         let name = format!("{folder}/manifest.json");
-        let missing = |file: String| Trouble::Damaged { file, detail: "it is missing".to_owned() };
-        let sum = self.depot.get(&format!("{folder}/manifest.sha256")).await?;
-        let sum = sum.ok_or_else(|| missing(format!("{folder}/manifest.sha256")))?;
+        let Some(sum) = self.depot.get(&format!("{folder}/manifest.sha256")).await? else { return Ok(None) };
         let text = self.depot.get(&name).await?.ok_or_else(|| missing(name.clone()))?;
         let manifest = Manifest::read(&name, &text, &sum)?;
         if (manifest.node.as_str(), manifest.id.as_str()) != (node, id) {
             let detail = format!("it is the manifest of {} of {}", manifest.id, manifest.node);
             return Err(Trouble::Damaged { file: name, detail });
         }
-        Ok(manifest)
+        Ok(Some(manifest))
     }
 
     /// One backup, by its name or a beginning of it that no other has; the newest of this node, or of the node named,
@@ -203,6 +209,10 @@ impl Line {
         let (created_at, applied_through, edgefeed) = (none(), none(), none());
         Self { id, node, created_at, files: 0, bytes: 0, applied_through, edgefeed, damaged }
     }
+}
+
+fn missing(file: String) -> Trouble {
+    Trouble::Damaged { file, detail: "it is missing".to_owned() }
 }
 
 /// A node's name as it can stand between two slashes everywhere.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use edgefeed_storage::model::IdKind;
 use edgefeed_storage::{OpenOptions, Store};
 use serde::{Deserialize, Serialize};
 use tokio::fs;
@@ -49,10 +50,24 @@ impl Backups {
     /// A directory that is not empty, a backup of other ids or another cluster, a damaged file: then there is no store
     /// in the directory, and it may be tried again.
     pub async fn restore(&self, wishes: &Wishes) -> Result<(Restored, Arc<Store>)> {
-        let into = &wishes.into;
-        refuse_taken(into).await?;
+        refuse_taken(&wishes.into).await?;
         let manifest = self.find(wishes.node.as_deref(), wishes.which.as_deref()).await?;
-        self.refuse_foreign(&manifest, wishes)?;
+        self.put_back(&manifest, wishes, |_| {}).await
+    }
+
+    /// The same of a backup whose manifest was read; `told` hears how many bytes have come.
+    ///
+    /// # Errors
+    /// Those of [`Backups::restore`].
+    pub async fn put_back(
+        &self,
+        manifest: &Manifest,
+        wishes: &Wishes,
+        told: impl Fn(u64),
+    ) -> Result<(Restored, Arc<Store>)> {
+        let (into, mut come) = (&wishes.into, 0_u64);
+        refuse_taken(into).await?;
+        self.refuse_foreign(manifest, wishes.options.ids)?;
         begin(into, &manifest.id).await?;
         // The last file is the one without which there is no store.
         for file in &manifest.files {
@@ -63,19 +78,21 @@ impl Backups {
             // It bears its name once it is known to be what it was.
             let part = path.with_added_extension("part");
             let mut write = fs::File::create(&part).await.map_err(Trouble::io(&part))?;
-            self.fetch(&manifest, file, &mut write).await?;
+            self.fetch(manifest, file, &mut write).await?;
             write.sync_all().await.map_err(Trouble::io(&part))?;
             fs::rename(&part, &path).await.map_err(Trouble::io(&path))?;
+            come += file.bytes;
+            told(come);
         }
         end(into).await?;
-        let (store, left_out) = open(wishes, &manifest).await?;
-        let restored = Restored { backup: Line::of(&manifest), dir: into.display().to_string(), left_out };
+        let (store, left_out) = open(wishes, manifest).await?;
+        let restored = Restored { backup: Line::of(manifest), dir: into.display().to_string(), left_out };
         Ok((restored, store))
     }
 
-    fn refuse_foreign(&self, manifest: &Manifest, wishes: &Wishes) -> Result<()> {
-        if manifest.ids != wishes.options.ids {
-            let (found, wanted) = (manifest.ids.name(), wishes.options.ids.name());
+    pub(super) fn refuse_foreign(&self, manifest: &Manifest, ids: IdKind) -> Result<()> {
+        if manifest.ids != ids {
+            let (found, wanted) = (manifest.ids.name(), ids.name());
             return Err(Trouble::Failed(format!(
                 "{} has node.ids = \"{found}\", the configuration says \"{wanted}\"; give that of its deployment",
                 manifest.id

@@ -201,3 +201,36 @@ async fn as_many_as_are_wanted_are_kept_and_no_file_too_many_or_too_few() {
     let damaged = backups.list(false).await.unwrap().backups.into_iter().find(|line| &line.id == id).unwrap();
     assert!(damaged.damaged.unwrap().contains("manifest.json"));
 }
+
+#[tokio::test]
+async fn the_newest_backups_of_all_nodes_are_found_and_what_will_not_do_is_refused_by_name() {
+    let bench = Bench::new();
+    let reader = Backups::open(&bench.config("n3")).unwrap();
+    assert!(reader.newest(IdKind::U64, |_, _| false).await.unwrap().usable.is_empty(), "there are none");
+    let mut made = Vec::new();
+    for (node, at) in [("n1", 0), ("n2", 1_000), ("n1", 2_000)] {
+        let (config, store) = bench.open(node);
+        write(&store, at..at + 10);
+        let backups = Backups::open(&config).unwrap();
+        made.push(backups.create(store, &config.storage.dir, NOW + at).await.unwrap().backup);
+    }
+    let ids = |newest: &Newest| newest.usable.iter().map(|found| found.id.clone()).collect::<Vec<_>>();
+    let found = reader.newest(IdKind::U64, |_, _| false).await.unwrap();
+    assert_eq!(ids(&found), [made[2].id.clone(), made[1].id.clone(), made[0].id.clone()]);
+    assert_eq!(found.refused, []);
+    let likes = TopicPartition { topic: Topic::Likes, partition: 0 };
+    assert_eq!(found.usable[1].reach()[&likes], (1_010, NOW));
+    let without = reader.newest(IdKind::U64, |node, id| (node, id) == ("n2", made[1].id.as_str())).await.unwrap();
+    assert_eq!(ids(&without), [made[2].id.clone(), made[0].id.clone()]);
+    // One whose manifest is damaged, one that never was sealed.
+    let folder = |line: &Line| bench.depot().join(format!("default/{}/backups/{}", line.node, line.id));
+    std::fs::write(folder(&made[2]).join("manifest.json"), "{}").unwrap();
+    std::fs::remove_file(folder(&made[0]).join("manifest.sha256")).unwrap();
+    let found = reader.newest(IdKind::U64, |_, _| false).await.unwrap();
+    assert_eq!(ids(&found), [made[1].id.clone()]);
+    let [Refused { backup, node, why }] = &found.refused[..] else { panic!("{:?}", found.refused) };
+    assert_eq!((backup, node.as_str(), why.contains("manifest.json")), (&made[2].id, "n1", true), "{why}");
+    let other = reader.newest(IdKind::Uuid, |_, _| false).await.unwrap();
+    assert_eq!((other.usable.len(), other.refused.len()), (0, 2));
+    assert!(other.refused[1].why.contains("node.ids"), "{:?}", other.refused);
+}

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::args::{BackupVerb, CreateArgs, ListBackupsArgs, Output, RestoreArgs, VerifyArgs};
+use super::args::{BackupVerb, ListBackupsArgs, Output, RestoreArgs, StatusArgs, VerifyArgs};
 use super::live::{self, Live, Node};
 use super::table::{table, tame};
 use super::{out, runtime};
 use crate::admin::Begun;
 use crate::backup::{Backups, Created, Line, Listing, Restored, State, Trouble, Verified, Wishes};
 use crate::clock::now_ms;
-use crate::config::{Config, load};
+use crate::config::Config;
 use crate::failure::Failure;
 use crate::forget::Forgetter;
 
@@ -35,8 +35,8 @@ fn failure(trouble: Trouble) -> Failure {
     }
 }
 
-fn create(args: CreateArgs) -> Result<(), Failure> {
-    let config = load(&args.sources.into_inputs()).map_err(|problems| Failure::config(&problems))?.config;
+fn create(args: StatusArgs) -> Result<(), Failure> {
+    let config = args.common.sources.load()?;
     let runtime = runtime()?;
     // A place that is not there is told before anything else is needed.
     let backups = Backups::open(&config).map_err(failure)?;
@@ -47,10 +47,7 @@ fn create(args: CreateArgs) -> Result<(), Failure> {
             Live::Store(store) => backups.create(store, &config.storage.dir, now_ms()).await.map_err(failure),
         }
     })?;
-    match args.output {
-        Output::Text => out::text(&created_text(&created)),
-        Output::Json => out::json(&created),
-    }
+    out::shown(args.common.output, &created, created_text)
 }
 
 /// Has a node make one, and waits for it.
@@ -71,23 +68,17 @@ async fn ask(node: &Node) -> Result<Created, Failure> {
 }
 
 fn list(args: ListBackupsArgs) -> Result<(), Failure> {
-    let config = load(&args.sources.into_inputs()).map_err(|problems| Failure::config(&problems))?.config;
+    let config = args.common.sources.load()?;
     let backups = Backups::open(&config).map_err(failure)?;
     let listing = runtime()?.block_on(backups.list(args.all)).map_err(failure)?;
-    match args.output {
-        Output::Text => out::text(&listing_text(&listing)),
-        Output::Json => out::json(&listing),
-    }
+    out::shown(args.common.output, &listing, listing_text)
 }
 
 fn verify(args: VerifyArgs) -> Result<(), Failure> {
-    let config = load(&args.sources.into_inputs()).map_err(|problems| Failure::config(&problems))?.config;
+    let config = args.common.sources.load()?;
     let backups = Backups::open(&config).map_err(failure)?;
     let verified = runtime()?.block_on(backups.verify(args.node.as_deref(), args.id.as_deref())).map_err(failure)?;
-    match args.output {
-        Output::Text => out::text(&verified_text(&verified))?,
-        Output::Json => out::json(&verified)?,
-    }
+    out::shown(args.common.output, &verified, verified_text)?;
     match verified.bad.len() {
         0 => Ok(()),
         count => Err(Failure::failed(format!(
@@ -98,7 +89,7 @@ fn verify(args: VerifyArgs) -> Result<(), Failure> {
 }
 
 fn restore(args: RestoreArgs) -> Result<(), Failure> {
-    let config = load(&args.sources.into_inputs()).map_err(|problems| Failure::config(&problems))?.config;
+    let config = args.common.sources.load()?;
     let backups = Backups::open(&config).map_err(failure)?;
     let wishes = Wishes {
         which: args.id,
@@ -112,7 +103,7 @@ fn restore(args: RestoreArgs) -> Result<(), Failure> {
         let (restored, store) = backups.restore(&wishes).await.map_err(failure)?;
         Ok::<_, Failure>((restored, forget_again(&config, store).await?))
     })?;
-    match args.output {
+    match args.common.output {
         Output::Text => out::text(&restored_text(&restored, unasked.as_deref())),
         Output::Json => {
             let mut answer = json!(restored);
@@ -131,14 +122,7 @@ async fn forget_again(config: &Config, store: Arc<edgefeed_storage::Store>) -> R
     }
     let center =
         edgefeed_sync::center::Center::new(&config.clickhouse).map_err(|error| Failure::failed(error.to_string()))?;
-    let forgetter = Forgetter::new(store, Some(center), Vec::new());
-    match forgetter.learn().await {
-        Err(error) => Ok(Some(error.to_string())),
-        Ok(_) => {
-            let swept = tokio::task::spawn_blocking(move || forgetter.sweep(|| true).map_err(failed)).await;
-            swept.unwrap_or_else(|_| Err(Failure::failed("forgetting panicked; this is a bug"))).map(|_| None)
-        }
-    }
+    Forgetter::new(store, Some(center), Vec::new()).again().await.map_err(failed)
 }
 
 fn created_text(created: &Created) -> String {

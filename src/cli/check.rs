@@ -11,24 +11,24 @@ use crate::failure::Failure;
 use crate::probe::{self, Probe};
 
 pub(super) fn run(args: CheckArgs) -> Result<(), Failure> {
-    let loaded = match load(&args.sources.into_inputs()) {
+    let loaded = match load(&args.common.sources.into_inputs()) {
         Ok(loaded) => loaded,
         Err(problems) => {
-            if args.output == Output::Json {
+            if args.common.output == Output::Json {
                 out::json(&json!({ "ok": false, "problems": problems }))?;
             }
             return Err(Failure::config(&problems));
         }
     };
     if !args.probe {
-        return match args.output {
+        return match args.common.output {
             Output::Text => out::text(&table(&loaded.settings)),
             Output::Json => out::json(&json!({ "ok": true, "values": loaded.settings })),
         };
     }
     let probes = runtime()?.block_on(probe::all(&loaded.config));
     let dead: Vec<_> = probes.iter().filter(|probe| !probe.ok).map(|probe| probe.dependency).collect();
-    match args.output {
+    match args.common.output {
         Output::Text => out::text(&(table(&loaded.settings) + &answers(&probes)))?,
         Output::Json => {
             let ok = dead.is_empty();

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use edgefeed_storage::model::{Id, IdKind};
 use edgefeed_sync::Lag;
 
-use super::args::{ExplainArgs, Output};
+use super::args::ExplainArgs;
 use super::live::{self, Live, path};
 use super::table::table;
 use super::{out, runtime};
 use crate::clock::now_ms;
-use crate::config::{Config, load};
+use crate::config::Config;
 use crate::failure::Failure;
 use crate::feed::{BySource, ExplainRequest, Explanation, Feed, Stage, Standing};
 use crate::ranking::Preset;
@@ -18,7 +18,7 @@ use crate::trending::TrendingPosts;
 use crate::tuning::{Requests, Tuning};
 
 pub(super) fn run(args: ExplainArgs) -> Result<(), Failure> {
-    let config = load(&args.sources.into_inputs()).map_err(|problems| Failure::config(&problems))?.config;
+    let config = args.common.sources.load()?;
     let ids = config.node.ids;
     let (viewer, post) = (id(ids, "--user", &args.user)?, id(ids, "--post", &args.post)?);
     let preset = Preset::of(&args.preset).ok_or_else(|| {
@@ -27,10 +27,7 @@ pub(super) fn run(args: ExplainArgs) -> Result<(), Failure> {
     })?;
     let request = ExplainRequest { viewer, post, preset };
     let told = runtime()?.block_on(explain(&config, request))?;
-    match args.output {
-        Output::Text => out::text(&text(&told)),
-        Output::Json => out::json(&told),
-    }
+    out::shown(args.common.output, &told, text)
 }
 
 fn id(ids: IdKind, flag: &str, text: &str) -> Result<Id, Failure> {

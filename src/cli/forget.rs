@@ -5,24 +5,21 @@ use std::sync::Arc;
 
 use edgefeed_sync::center::Center;
 
-use super::args::{ForgetArgs, Output};
+use super::args::ForgetArgs;
 use super::live::{self, Live};
 use super::table::{table, tame};
 use super::{out, runtime};
 use crate::clock::now_ms;
-use crate::config::{Config, load};
+use crate::config::Config;
 use crate::failure::Failure;
 use crate::forget::{AtCenter, Forgetter, Forgotten, Hook, Order, Trouble};
 use crate::tuning::Requests;
 
 pub(super) fn run(args: ForgetArgs) -> Result<(), Failure> {
-    let config = load(&args.sources.into_inputs()).map_err(|problems| Failure::config(&problems))?.config;
+    let config = args.common.sources.load()?;
     let order = Order { user: args.user, dry_run: args.dry_run };
     let done = runtime()?.block_on(forget(&config, &order))?;
-    match args.output {
-        Output::Text => out::text(&text(&done))?,
-        Output::Json => out::json(&done)?,
-    }
+    out::shown(args.common.output, &done, text)?;
     match done.center {
         AtCenter::Pending { why } if !done.dry_run => Err(Failure::failed(format!(
             "the user is forgotten here and not yet at the center: {why}; a running node goes on trying, or run this again"

@@ -5,12 +5,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::args::{InspectArgs, InspectVerb, Output, StatusArgs};
-use super::live::{self, Live, path};
+use super::args::{Common, InspectArgs, InspectVerb, Output, StatusArgs};
+use super::live::{self, Live, failure, path};
 use super::table::table;
 use super::{out, runtime};
 use crate::clock::now_ms;
-use crate::config::load;
 use crate::failure::Failure;
 use crate::inspect::{Author, Inspector, Listed, Offsets, Post, StoreSize, Trouble, User, WhenPost};
 
@@ -26,21 +25,14 @@ pub(super) fn run(verb: InspectVerb) -> Result<(), Failure> {
     }
 }
 
-fn failure(trouble: Trouble) -> Failure {
-    match trouble {
-        Trouble::Asked(message) => Failure::usage(message),
-        Trouble::Store(error) => Failure::failed(format!("storage.dir: {error}")),
-    }
-}
-
 fn one<T: Serialize + DeserializeOwned + Send + 'static>(
     args: InspectArgs,
     what: &str,
     look: impl FnOnce(&Inspector, &str, usize) -> Result<T, Trouble> + Send + 'static,
     text: impl FnOnce(&T) -> String,
 ) -> Result<(), Failure> {
-    let InspectArgs { id, sources, limit, output } = args;
-    let config = load(&sources.into_inputs()).map_err(|problems| Failure::config(&problems))?.config;
+    let InspectArgs { id, limit, common: Common { sources, output } } = args;
+    let config = sources.load()?;
     let limit_text = limit.to_string();
     let query = path(&format!("/admin/inspect/{what}"), &[("id", Some(&id)), ("limit", Some(&limit_text))]);
     tell(&config, output, &query, move |inspector| look(inspector, &id, usize::from(limit)), text)
@@ -52,8 +44,8 @@ fn whole<T: Serialize + DeserializeOwned + Send + 'static>(
     look: impl FnOnce(&Inspector) -> Result<T, Trouble> + Send + 'static,
     text: impl FnOnce(&T) -> String,
 ) -> Result<(), Failure> {
-    let config = load(&args.sources.into_inputs()).map_err(|problems| Failure::config(&problems))?.config;
-    tell(&config, args.output, &format!("/admin/inspect/{what}"), look, text)
+    let config = args.common.sources.load()?;
+    tell(&config, args.common.output, &format!("/admin/inspect/{what}"), look, text)
 }
 
 /// Asks the node, or looks into the store, and prints what came.
@@ -76,10 +68,7 @@ fn tell<T: Serialize + DeserializeOwned + Send + 'static>(
             }
         }
     })?;
-    match output {
-        Output::Text => out::text(&text(&answer)),
-        Output::Json => out::json(&answer),
-    }
+    out::shown(output, &answer, text)
 }
 
 /// An id as people read it.

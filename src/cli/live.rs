@@ -21,6 +21,7 @@ use tokio::net::TcpStream;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::http::pin::Pinned;
+use crate::kept::Trouble;
 
 /// How long a connection to the node may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -62,6 +63,14 @@ pub(super) async fn running(config: &Config) -> Result<Option<Node>, Failure> {
     match open(config).await? {
         Err(StoreError::Held { dir }) => Node::of(config, dir).map(Some),
         Ok(_) | Err(_) => Ok(None),
+    }
+}
+
+/// What a store that is open here did not answer, as a node would have put it.
+pub(super) fn failure(trouble: Trouble) -> Failure {
+    match trouble {
+        Trouble::Asked(message) => Failure::usage(message),
+        Trouble::Store(error) => Failure::failed(format!("storage.dir: {error}")),
     }
 }
 

@@ -5,13 +5,13 @@ use serde_json::json;
 
 use super::args::{MigrateArgs, MigrateTarget, Output};
 use super::{out, runtime};
-use crate::config::{Config, load};
+use crate::config::Config;
 use crate::failure::Failure;
 use crate::migrate::postgres;
 use crate::problem::Problem;
 
 pub(super) fn run(args: MigrateArgs) -> Result<(), Failure> {
-    let config = load(&args.sources.into_inputs()).map_err(|problems| Failure::config(&problems))?.config;
+    let config = args.common.sources.load()?;
     let (clickhouse, postgres) = targets(args.target, &config)?;
     let cluster = cluster(args.cluster.as_deref(), &config, clickhouse)?;
     let done = runtime()?.block_on(async {
@@ -27,7 +27,7 @@ pub(super) fn run(args: MigrateArgs) -> Result<(), Failure> {
         (clickhouse, postgres)
     });
     let (clickhouse, postgres) = (done.0.transpose(), done.1.transpose());
-    match args.output {
+    match args.common.output {
         Output::Json => {
             let (clickhouse, postgres) = (clickhouse.as_ref().ok(), postgres.as_ref().ok());
             out::json(&json!({ "dry_run": args.dry_run, "clickhouse": clickhouse, "postgres": postgres }))?;

@@ -4,7 +4,20 @@ use std::io::{self, ErrorKind, Write};
 
 use serde::Serialize;
 
+use super::args::Output;
 use crate::failure::Failure;
+
+/// Writes a value as the caller wants it: for people, in the words of `words`, or for programs.
+pub(super) fn shown<T: Serialize + ?Sized>(
+    output: Output,
+    value: &T,
+    words: impl FnOnce(&T) -> String,
+) -> Result<(), Failure> {
+    match output {
+        Output::Text => text(&words(value)),
+        Output::Json => json(value),
+    }
+}
 
 /// Writes text as it is.
 pub(super) fn text(text: &str) -> Result<(), Failure> {
@@ -23,7 +36,7 @@ pub(super) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
 }
 
 /// Writes a value as JSON, indented.
-pub(super) fn json<T: Serialize>(value: &T) -> Result<(), Failure> {
+pub(super) fn json<T: Serialize + ?Sized>(value: &T) -> Result<(), Failure> {
     let written =
         serde_json::to_string_pretty(value).map_err(|error| Failure::failed(format!("cannot write JSON: {error}")))?;
     text(&format!("{written}\n"))

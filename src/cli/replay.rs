@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use super::args::{Output, ReplayWeightsArgs};
+use super::args::ReplayWeightsArgs;
 use super::explain::feed_of;
 use super::live::{self, Live};
 use super::table::table;
 use super::{out, runtime};
 use crate::admin::ReplayOrder;
 use crate::clock::now_ms;
-use crate::config::{Config, load};
+use crate::config::Config;
 use crate::failure::Failure;
 use crate::problem::Problem;
 use crate::ranking;
@@ -19,14 +19,11 @@ use crate::tuning::{Report, Sets, Side};
 const FILE_MAX_BYTES: u64 = 1 << 20;
 
 pub(super) fn run(args: ReplayWeightsArgs) -> Result<(), Failure> {
-    let config = load(&args.sources.into_inputs()).map_err(|problems| Failure::config(&problems))?.config;
+    let config = args.common.sources.load()?;
     let ranking = read(&args.weights)?;
     let order = ReplayOrder { ranking, requests: args.requests.into() };
     let report = runtime()?.block_on(replay(&config, order))?;
-    match args.output {
-        Output::Text => out::text(&text(&report)),
-        Output::Json => out::json(&report),
-    }
+    out::shown(args.common.output, &report, text)
 }
 
 async fn replay(config: &Config, order: ReplayOrder) -> Result<Report, Failure> {

@@ -11,10 +11,10 @@ use edgefeed_sync::resync::{Outcome, Report};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
-use super::args::{Output, ResyncArgs, ResyncVerb};
+use super::args::{Common, Output, ResyncArgs, ResyncVerb};
 use super::live::{self, Live};
 use super::{log, out, runtime};
-use crate::config::{Config, load};
+use crate::config::Config;
 use crate::failure::Failure;
 use crate::node::stop_signal;
 use crate::problem::Problem;
@@ -29,13 +29,13 @@ pub(super) fn run(verb: ResyncVerb) -> Result<(), Failure> {
         ResyncVerb::Bootstrap(args) => (Job::Bootstrap, args, false, None),
         ResyncVerb::Refresh(args) => {
             let users = args.users.as_deref().map(read_users).transpose()?;
-            (Job::Refresh, args.common, args.all, users)
+            (Job::Refresh, args.resync, args.all, users)
         }
-        ResyncVerb::Verify(args) => (Job::Verify, args.into_common(), false, None),
+        ResyncVerb::Verify(args) => (Job::Verify, ResyncArgs { dry_run: false, common: args.common }, false, None),
         ResyncVerb::Repair(args) => (Job::Repair, args, false, None),
     };
-    let ResyncArgs { sources, dry_run, output } = args;
-    let config = load(&sources.into_inputs()).map_err(|problems| Failure::config(&problems))?.config;
+    let ResyncArgs { dry_run, common: Common { sources, output } } = args;
+    let config = sources.load()?;
     if !config.clickhouse.is_set() {
         let problem = Problem::new("clickhouse.url", "is not set", "say where ClickHouse answers HTTP");
         return Err(Failure::config(&[problem]));
@@ -79,6 +79,7 @@ async fn obey(config: &Config, order: &JobOrder) -> Result<Value, Failure> {
             Live::Node(node) => at_node(&node, order).await,
             Live::Store(store) => audit(config, order, &store).await,
         },
+        Job::Restore => Err(Failure::usage(JobOrder::NO_RESTORE)),
     }
 }
 

@@ -2,44 +2,38 @@
 
 use edgefeed_sync::sink::{From, PartitionStatus, Resume, ResumeError, Resumed, SinkStatus};
 
-use super::args::{Output, ResumeArgs, SinkVerb};
+use super::args::{Common, ResumeArgs, SinkVerb};
 use super::live;
 use super::table::{table, tame};
 use super::{out, runtime};
 use crate::admin::SinkDoor;
-use crate::config::{Config, load};
+use crate::config::Config;
 use crate::dead_letters::partition_of;
 use crate::failure::Failure;
 
 pub(super) fn run(verb: SinkVerb) -> Result<(), Failure> {
     match verb {
         SinkVerb::Status(args) => {
-            let loaded = load(&args.sources.into_inputs()).map_err(|problems| Failure::config(&problems))?;
-            let status = runtime()?.block_on(status(&loaded.config))?;
-            match args.output {
-                Output::Text => out::text(&status_text(&status)),
-                Output::Json => out::json(&status),
-            }
+            let config = args.common.sources.load()?;
+            let status = runtime()?.block_on(status(&config))?;
+            out::shown(args.common.output, &status, status_text)
         }
         SinkVerb::Resume(args) => resume(args),
     }
 }
 
 fn resume(args: ResumeArgs) -> Result<(), Failure> {
-    let ResumeArgs { sources, from, accept_reset, partition, output } = args;
+    let ResumeArgs { from, accept_reset, partition, common: Common { sources, output } } = args;
     let mut order = Resume { from, accept_reset, only: None };
-    let loaded = load(&sources.into_inputs()).map_err(|problems| Failure::config(&problems))?;
+    let config = sources.load()?;
     if let Some(partition) = partition {
-        let topics = &loaded.config.kafka.topics;
+        let topics = &config.kafka.topics;
         let (topic, number) = partition_of(topics, &partition).map_err(|error| Failure::usage(error.to_string()))?;
         order.only = topics.name_of(topic).map(|name| (name.to_owned(), number));
     }
     order.check().map_err(Failure::usage)?;
-    let resumed = runtime()?.block_on(go_on(&loaded.config, order))?;
-    match output {
-        Output::Text => out::text(&resumed_text(&resumed)),
-        Output::Json => out::json(&resumed),
-    }
+    let resumed = runtime()?.block_on(go_on(&config, order))?;
+    out::shown(output, resumed.as_slice(), resumed_text)
 }
 
 async fn status(config: &Config) -> Result<SinkStatus, Failure> {

@@ -6,30 +6,17 @@ mod answers;
 pub(crate) mod tests;
 
 use edgefeed_storage::model::{DeadReason, Topic, TopicPartition};
-use edgefeed_storage::{LetterFilter, LetterPlace, StoreError};
+use edgefeed_storage::{LetterFilter, LetterPlace};
 use edgefeed_sync::config::Topics;
 use edgefeed_sync::dead_letters::{name, split_name};
 
 use crate::kept::Kept;
+pub use crate::kept::{Result, Trouble};
 
 pub use answers::{Accepted, Bytes, Count, Counts, DropOrder, Dropped, Line, ListQuery, Listing, Shown};
 
 /// The most dead letters of one list.
 pub const LIST_MAX: usize = 1_000;
-
-/// Why an operator got no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum Trouble {
-    /// What was asked cannot be; the text says why and what may be.
-    #[error("{0}")]
-    Asked(String),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// The result of everything here.
-pub type Result<T, E = Trouble> = std::result::Result<T, E>;
 
 /// The records that could not be used, with Kafka's names of their topics.
 #[derive(Clone, Debug)]

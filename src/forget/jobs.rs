@@ -7,7 +7,7 @@ use edgefeed_storage::Removed;
 use edgefeed_storage::model::{Id, TimestampMs};
 use edgefeed_sync::center::Center;
 
-use super::{Forgetter, Result, waited};
+use super::{Forgetter, Result, Trouble, waited};
 
 /// How many users one purge is for.
 const USERS_AT_ONCE: usize = 500;
@@ -41,6 +41,22 @@ impl Forgetter {
         let known = center.forgotten(self.store.now().ids()).await?;
         let store = self.store.now();
         waited(move || Ok(store.forget(&known, false)?.len())).await
+    }
+
+    /// In a store that was put back from a backup: forgets whoever the center names, and removes what is kept of those and
+    /// of all who are noted here. The reason where the center could not be asked: a running node does so later.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn again(&self) -> Result<Option<String>> {
+        let unasked = match self.learn().await {
+            Ok(_) => None,
+            Err(error @ Trouble::Center(_)) => Some(error.to_string()),
+            Err(error) => return Err(error),
+        };
+        let this = self.clone();
+        waited(move || this.sweep(|| true)).await?;
+        Ok(unasked)
     }
 
     /// One round at the center, for a node that writes there: notes whom this node has forgotten, removes their rows, and

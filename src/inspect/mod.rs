@@ -6,8 +6,8 @@ mod answers;
 #[cfg(test)]
 mod tests;
 
+use edgefeed_storage::FORMAT;
 use edgefeed_storage::model::{HOUR_MS, Id, IdKind, TimestampMs};
-use edgefeed_storage::{FORMAT, StoreError};
 use edgefeed_sync::logs::logs;
 
 pub use answers::{
@@ -16,25 +16,12 @@ pub use answers::{
 
 use crate::feed::{JsonId, rfc3339};
 use crate::kept::Kept;
+pub use crate::kept::{Result, Trouble};
 
 /// The most entries of each list.
 pub const LIST_MAX: usize = 10_000;
 /// The entries of each list when nothing is said.
 pub const LIST_DEFAULT: usize = 20;
-
-/// Why an operator got no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum Trouble {
-    /// What was asked cannot be; the text says why and what may be.
-    #[error("{0}")]
-    Asked(String),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// The result of everything here.
-pub type Result<T, E = Trouble> = std::result::Result<T, E>;
 
 /// A store to look into.
 #[derive(Clone, Debug)]

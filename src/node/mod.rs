@@ -8,6 +8,7 @@ mod keeping;
 mod outward;
 mod rebuild;
 mod rejoin;
+mod restore;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -78,6 +79,7 @@ impl Node {
         let (http, admin) = (address(&public)?, address(&operators)?);
         let (renewable, public_edge, admin_edge) = front(&config)?;
         let store = open(&config).await?;
+        restore::tidy(&config, &store).await;
         let tuning = Arc::new(Tuning::of(&config.ranking));
         let reload = Arc::new(Reload::new(origin, Arc::clone(&tuning), {
             let renewable = renewable.clone();

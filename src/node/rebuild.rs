@@ -1,12 +1,12 @@
-//! Jobs against the center in a running node. A rebuild makes the next generation beside the one that serves, lets it
+//! Jobs of a running node, one at a time. A rebuild makes the next generation beside the one that serves, lets it
 //! catch up, and only then puts it in its place.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use edgefeed_storage::Store;
-use edgefeed_sync::resync::{Config, Outcome, Refresh, Report};
+use edgefeed_sync::resync::{Config, Refresh, Report};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
@@ -29,8 +29,8 @@ const REFRESH_EVERY: Duration = Duration::from_secs(600);
 /// Does one job at a time.
 #[derive(Debug)]
 pub(super) struct Rebuilder {
-    grounds: Arc<Grounds>,
-    current: Current,
+    pub(super) grounds: Arc<Grounds>,
+    pub(super) current: Current,
     board: Board,
     stop: Arc<AtomicBool>,
     runtime: Handle,
@@ -71,20 +71,31 @@ impl Rebuilder {
             return Err(Trouble::Asked("clickhouse.url is not set: this node has no center".to_owned()));
         };
         order.check(self.grounds.config.node.ids).map_err(Trouble::Asked)?;
+        let this = Arc::clone(self);
+        self.begin(order.job, order.dry_run, |report| async move { this.run(&outside, &order, &report).await })
+    }
+
+    /// Has a job go on by itself, and writes up what comes of it.
+    pub(super) fn begin<F: Future<Output = Result<Value, String>> + Send + 'static>(
+        self: &Arc<Self>,
+        job: Job,
+        dry_run: bool,
+        work: impl FnOnce(Report) -> F,
+    ) -> Result<Seen, Trouble> {
         if self.stop.load(Ordering::Acquire) {
             return Err(Trouble::Busy("the node is stopping".to_owned()));
         }
-        let report = self.board.begin(order.job, now_ms())?;
+        let work = work(self.board.begin(job, now_ms())?);
         let this = Arc::clone(self);
         let task = self.runtime.spawn(async move {
-            let outcome = this.run(&outside, &order, &report).await;
+            let outcome = work.await;
             match &outcome {
-                Ok(done) if !order.dry_run => {
-                    tracing::info!(job = order.job.name(), outcome = %done, "job against the center done");
-                    metrics::job_done(order.job.name(), now_ms());
+                Ok(done) if !dry_run => {
+                    tracing::info!(job = job.name(), outcome = %done, "job done");
+                    metrics::job_done(job.name(), now_ms());
                 }
                 Ok(_) => {}
-                Err(error) => tracing::error!(job = order.job.name(), "job against the center failed: {error}"),
+                Err(error) => tracing::error!(job = job.name(), "job failed: {error}"),
             }
             this.board.end(outcome, now_ms());
         });
@@ -110,6 +121,7 @@ impl Rebuilder {
                 let told = resync::audit(&self.grounds.config, &outside.center, &store, order).await?;
                 serde_json::to_value(told).map_err(|error| error.to_string())
             }
+            Job::Restore => Err(JobOrder::NO_RESTORE.to_owned()),
         }
     }
 
@@ -130,7 +142,10 @@ impl Rebuilder {
         let next = self.open(serving, epoch).await?;
         let next = Generation::start(&self.grounds, next).map_err(|failure| failure.to_string())?;
         match self.catch_up(&next).await {
-            Ok(()) => self.take_over(next, &outcome).await,
+            Ok(()) => {
+                self.take_over(next, epoch).await?;
+                serde_json::to_value(outcome).map_err(|error| error.to_string())
+            }
             Err(why) => {
                 drop(next.stop().await);
                 Err(why)
@@ -138,7 +153,7 @@ impl Rebuilder {
         }
     }
 
-    async fn open(&self, serving: Arc<Store>, epoch: u32) -> Result<Arc<Store>, String> {
+    pub(super) async fn open(&self, serving: Arc<Store>, epoch: u32) -> Result<Arc<Store>, String> {
         let (storage, options) = (self.grounds.config.storage.clone(), self.grounds.config.store_options());
         let opened = spawn_blocking(move || serving.beside(&storage, options, epoch).map(Arc::new)).await;
         opened
@@ -147,18 +162,18 @@ impl Rebuilder {
     }
 
     /// Waits until the next generation has applied what Kafka has, and has it in memory. The old one answers meanwhile.
-    async fn catch_up(&self, next: &Generation) -> Result<(), String> {
+    pub(super) async fn catch_up(&self, next: &Generation) -> Result<(), String> {
         while !(next.lag.caught_up() && next.is_warm()) {
             if self.stop.load(Ordering::Acquire) {
-                return Err("the node is stopping; the rebuild goes on at the next order".to_owned());
+                return Err("the node is stopping; order it again, it goes on behind what was done".to_owned());
             }
             if let Some(failure) = next.lag.failure() {
-                return Err(format!("the rebuilt store does not follow Kafka: {failure}"));
+                return Err(format!("the new store does not follow Kafka: {failure}"));
             }
             if let Some((at, gap)) = next.lag.gaps().into_iter().next() {
                 let topic = at.topic.name();
                 return Err(format!(
-                    "GAP: Kafka dropped {topic}-{} meanwhile ({:?}); order it again",
+                    "GAP: Kafka's log does not continue {topic}-{} of the new store ({:?})",
                     at.partition, gap.reason
                 ));
             }
@@ -168,31 +183,26 @@ impl Rebuilder {
     }
 
     /// The next generation answers from now on, here and after any start. Then the old one stops and goes.
-    async fn take_over(&self, next: Arc<Generation>, outcome: &Outcome) -> Result<Value, String> {
+    pub(super) async fn take_over(&self, next: Arc<Generation>, epoch: u32) -> Result<(), String> {
         let storage = self.grounds.config.storage.clone();
         let (store, current) = (Arc::clone(&next.store), storage.clone());
         let flipped = spawn_blocking(move || store.make_current(&current)).await;
-        let flipped =
-            flipped.map_err(|_| "making the rebuilt store the current one panicked; this is a bug".to_owned());
+        let flipped = flipped.map_err(|_| "making the new store the current one panicked; this is a bug".to_owned());
         if let Err(why) = flipped.and_then(|flipped| flipped.map_err(|error| error.to_string())) {
             drop(next.stop().await);
             return Err(why);
         }
         let old = self.current.replace(Arc::clone(&next));
-        tracing::info!(epoch = outcome.epoch, "the rebuilt store answers from now on");
+        tracing::info!(epoch, "the new store answers from now on");
         if let Err(failure) = old.stop().await {
             tracing::warn!("stopping what stood on the old store: {failure}");
         }
         if let Err(failure) = next.start_sink(&self.grounds) {
-            tracing::error!("the sink could not be started over the rebuilt store: {failure}");
+            tracing::error!("the sink could not be started over the new store: {failure}");
         }
         let left = Arc::downgrade(&old.store);
         drop(old);
-        let deadline = Instant::now() + LET_GO;
-        while left.strong_count() > 0 && Instant::now() < deadline {
-            tokio::time::sleep(LOOK).await;
-        }
-        if left.strong_count() > 0 {
+        if !let_go(&left).await {
             tracing::warn!("somebody still holds the old store; it goes with the next start");
         } else {
             let store = Arc::clone(&next.store);
@@ -204,7 +214,7 @@ impl Rebuilder {
                 Err(_) => tracing::error!("removing the old store panicked; this is a bug"),
             }
         }
-        serde_json::to_value(outcome).map_err(|error| error.to_string())
+        Ok(())
     }
 
     /// Renews histories once a day is over.
@@ -241,8 +251,24 @@ impl Rebuilder {
         }
     }
 
+    /// Completes when the node stops.
+    pub(super) async fn stopping(&self) {
+        while !self.stop.load(Ordering::Acquire) {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
     /// What `/status` tells.
     pub(super) fn section(&self) -> Value {
         serde_json::to_value(self.board.seen()).unwrap_or_else(|error| json!({ "error": error.to_string() }))
     }
+}
+
+/// Waits until nobody has a store any more; tells whether that came to be.
+pub(super) async fn let_go(store: &Weak<Store>) -> bool {
+    let deadline = Instant::now() + LET_GO;
+    while store.strong_count() > 0 && Instant::now() < deadline {
+        tokio::time::sleep(LOOK).await;
+    }
+    store.strong_count() == 0
 }

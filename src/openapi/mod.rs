@@ -48,7 +48,7 @@ pub fn document(ids: IdKind) -> OpenApi {
         .schemas_from_iter(whole::<FeedPage>())
         .schemas_from_iter(whole::<Explanation>())
         .schemas_from_iter(whole::<Answer>())
-        .schema(events::NAME, events::schema())
+        .schema(events::NAME, events::schema(ids))
         .schemas_from_iter(whole::<TrendingPage>())
         .schemas_from_iter(whole::<SuggestedUsers>())
         .schemas_from_iter(whole::<Invalidated>())

@@ -21,6 +21,8 @@ pub enum Job {
     Verify,
     /// The same, and what differs is put right.
     Repair,
+    /// A backup takes the store's place. A node does so by itself, and nobody orders it.
+    Restore,
 }
 
 impl Job {
@@ -31,6 +33,7 @@ impl Job {
             Self::Refresh => "refresh",
             Self::Verify => "verify",
             Self::Repair => "repair",
+            Self::Restore => "restore",
         }
     }
 }
@@ -53,6 +56,9 @@ pub struct JobOrder {
 }
 
 impl JobOrder {
+    /// Why a restore is not to be ordered.
+    pub const NO_RESTORE: &str = "a running node restores a backup by itself, where it has to; for a stopped one there is `edgefeed backup restore`";
+
     /// A rebuild.
     pub const BOOTSTRAP: Self = Self { job: Job::Bootstrap, dry_run: false, all: false, users: None };
 
@@ -80,6 +86,9 @@ impl JobOrder {
     /// # Errors
     /// Why not.
     pub fn check(&self, ids: IdKind) -> Result<(), String> {
+        if self.job == Job::Restore {
+            return Err(Self::NO_RESTORE.to_owned());
+        }
         if self.job != Job::Refresh && (self.all || self.users.is_some()) {
             return Err(format!("a {} is always of everybody; leave the users out", self.job.name()));
         }
@@ -224,6 +233,7 @@ mod tests {
         let order = |text| serde_json::from_str::<JobOrder>(text).unwrap();
         assert_eq!(order(r#"{"job":"bootstrap"}"#), JobOrder::BOOTSTRAP);
         assert!(order(r#"{"job":"bootstrap","all":true}"#).check(IdKind::U64).is_err());
+        assert_eq!(order(r#"{"job":"restore"}"#).check(IdKind::U64), Err(JobOrder::NO_RESTORE.to_owned()));
         let some = order(r#"{"job":"refresh","users":["7","9"]}"#);
         assert_eq!(some.whose(IdKind::U64), Ok(Whose::These(vec![Id(7), Id(9)])));
         assert!(some.check(IdKind::Uuid).is_err());

@@ -56,7 +56,7 @@ impl Store {
     }
 
     /// Removes what belongs to the node that wrote it and to no other: a store that was copied from a peer begins
-    /// without. Gives back how many entries there were.
+    /// without, and is another store than its original. Gives back how many entries there were.
     pub fn clear_node_local(&self) -> Result<u64> {
         let mut count = 0;
         for family in Family::ALL.into_iter().filter(|family| family.is_node_local()) {
@@ -69,6 +69,9 @@ impl Store {
             })?;
             self.engine.write(batch)?;
         }
+        let mut batch = rocksdb::WriteBatch::default();
+        batch.delete_cf(self.engine.cf(Family::Meta)?, Self::identity_key());
+        self.engine.write(batch)?;
         self.writer.write().leave_spool();
         self.sync()?;
         Ok(count)
@@ -130,5 +133,30 @@ mod tests {
         let mut offsets = Vec::new();
         copied.each_dead_letter(|_, offset, _| offsets.push(offset)).unwrap();
         assert_eq!(offsets, [0, 1]);
+    }
+
+    #[test]
+    fn a_copy_that_is_another_nodes_now_is_another_store_and_is_taken_in_as_the_next_epoch() {
+        let dir = tempfile::tempdir().unwrap();
+        let config =
+            |name: &str| Config { dir: dir.path().join(name), memory_budget_bytes: 64 << 20, ..Config::default() };
+        let (own, peer) = (open(&config("own").dir), open(&config("peer").dir));
+        peer.apply(&[dead(0)], NOW).unwrap();
+        let identity = peer.identity().unwrap();
+        peer.checkpoint(&dir.path().join("own/copy")).unwrap();
+        let copied = open(&dir.path().join("own/copy"));
+        assert_eq!(copied.identity().unwrap(), identity);
+        assert_eq!(copied.clear_node_local().unwrap(), 0);
+        assert_ne!(copied.identity().unwrap(), identity);
+        drop(copied);
+        let epoch = own.adopt(&config("own"), "copy").unwrap();
+        let options = OpenOptions { ids: IdKind::U64, apply_truncates: false };
+        let next = own.beside(&config("own"), options, epoch).unwrap();
+        assert_eq!(next.positions().unwrap(), peer.positions().unwrap());
+        drop(next);
+        own.discard_unnoted(&config("own")).unwrap();
+        assert!(!dir.path().join("own/epoch-1").exists() && dir.path().join("own/db").exists());
+        drop(own);
+        assert!(open(&config("own").dir).positions().unwrap().is_empty(), "it never was the current one");
     }
 }

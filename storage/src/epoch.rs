@@ -33,6 +33,25 @@ pub(crate) fn current(dir: &Path) -> Result<u32> {
     }
 }
 
+/// Takes a whole store, which lies in this directory under another name, in as the next epoch. What was begun behind the
+/// current one gives way.
+pub(crate) fn adopt(dir: &Path, name: &str) -> Result<u32> {
+    let current = current(dir)?;
+    discard_after(dir, current, |_| false)?;
+    let (from, epoch) = (dir.join(name), current + 1);
+    let moved = || -> std::io::Result<()> {
+        fs::rename(&from, home(dir, epoch))?;
+        File::open(dir)?.sync_all()
+    };
+    moved().map_err(StoreError::io(&from)).map(|()| epoch)
+}
+
+/// Removes the epochs behind this one but for those whose directory is to be kept.
+pub(crate) fn discard_after(dir: &Path, epoch: u32, keep: impl Fn(&Path) -> bool) -> Result<()> {
+    let later = all(dir)?.into_iter().filter(|later| *later > epoch && !keep(&home(dir, *later)));
+    later.into_iter().try_for_each(|later| discard(&database(dir, later), &home(dir, later)))
+}
+
 /// Makes another epoch the current one. After a crash at any point it is the one before or this one.
 pub(crate) fn flip(dir: &Path, epoch: u32) -> Result<()> {
     replace(dir, POINTER, format!("{epoch}\n").as_bytes())
@@ -129,5 +148,21 @@ mod tests {
         sweep(dir, 3).unwrap();
         assert!(!database(dir, 0).exists());
         assert_eq!(all(dir).unwrap(), [3, 11]);
+    }
+
+    #[test]
+    fn what_is_taken_in_as_the_next_epoch_has_the_place_of_what_was_begun_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        flip(dir, 3).unwrap();
+        for epoch in [3, 4, 5] {
+            fs::create_dir_all(database(dir, epoch)).unwrap();
+        }
+        assert!(adopt(dir, "elsewhere").is_err());
+        fs::create_dir_all(dir.join("elsewhere/db")).unwrap();
+        fs::write(dir.join("elsewhere/db/CURRENT"), "it").unwrap();
+        assert_eq!(adopt(dir, "elsewhere").unwrap(), 4);
+        assert_eq!((all(dir).unwrap(), current(dir).unwrap()), (vec![3, 4], 3));
+        assert!(database(dir, 4).join("CURRENT").exists() && !dir.join("elsewhere").exists());
     }
 }

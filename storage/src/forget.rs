@@ -48,6 +48,13 @@ impl Store {
         Ok(noted.into_keys().collect())
     }
 
+    /// Notes whoever another store of this node says is forgotten; gives back how many of them were news.
+    pub fn forget_like(&self, other: &Self) -> Result<usize> {
+        let mut users = Vec::new();
+        other.each_forgotten(|user, row| users.push((user, row.at)))?;
+        Ok(if users.is_empty() { 0 } else { self.forget(&users, false)?.len() })
+    }
+
     /// What is noted of a user who was forgotten.
     pub fn forgotten(&self, user: Id) -> Result<Option<Forgotten>> {
         let bytes = self.engine.get(Family::Forgotten, &self.keys.one(user))?;

@@ -12,7 +12,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hashbrown::HashMap;
@@ -127,6 +127,11 @@ impl Build {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(StoreError::io(path)(error)),
         }
+    }
+
+    /// Whether the maker of a build in this directory has noted how far it is.
+    pub(crate) fn is_noted(home: &Path) -> bool {
+        home.join(NOTE).exists()
     }
 
     /// Notes how far the build is. What was taken in before stays taken in.

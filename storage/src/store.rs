@@ -12,7 +12,8 @@ use crate::error::{Result, StoreError};
 use crate::format;
 use crate::history;
 use crate::hot::Hot;
-use crate::key::{self, Family, Keys};
+use crate::ingest_sst::Build;
+use crate::key::{self, Family, Key, Keys};
 use crate::model::{IdKind, TimestampMs, TopicPartition};
 use crate::options::Budget;
 use crate::owner::Owner;
@@ -104,6 +105,18 @@ impl Store {
         self.epoch
     }
 
+    /// Takes a whole store that lies in `config.dir` under another name in as the epoch after this one, which is the current
+    /// one; a rebuild that was begun there gives way. Open it with [`Store::beside`].
+    pub fn adopt(&self, config: &Config, name: &str) -> Result<u32> {
+        epoch::adopt(&config.dir, name)
+    }
+
+    /// Removes what was begun behind the current epoch and cannot be gone on with; nobody may have it open. A rebuild whose
+    /// maker noted how far it is stays.
+    pub fn discard_unnoted(&self, config: &Config) -> Result<()> {
+        epoch::discard_after(&config.dir, epoch::current(&config.dir)?, Build::is_noted)
+    }
+
     /// Makes this epoch the one that is opened at the next start.
     pub fn make_current(&self, config: &Config) -> Result<()> {
         self.engine.sync_wal()?;
@@ -139,9 +152,9 @@ impl Store {
         self.keys.0
     }
 
-    /// A number that no other store has, given when it was made. (A copy of a store has its original's.)
+    /// A number that no other store has, given when it was made. (A copy of a store has its original's until what belongs to one node alone is taken out of it.)
     pub fn identity(&self) -> Result<u128> {
-        let place = key::meta("identity", 0);
+        let place = Self::identity_key();
         let _one_at_a_time = self.writer.write();
         if let Some(bytes) = self.engine.get(Family::Meta, &place)? {
             return value::decode(Family::Meta, &bytes);
@@ -151,6 +164,10 @@ impl Store {
         batch.put_cf(self.engine.cf(Family::Meta)?, place, value::encode(Family::Meta, &identity)?);
         self.engine.write(batch)?;
         Ok(identity)
+    }
+
+    pub(crate) fn identity_key() -> Key {
+        key::meta("identity", 0)
     }
 
     /// How far each partition has been applied.

@@ -81,7 +81,7 @@ impl Place {
         assert_eq!(node.terminate().0, Some(0));
     }
 
-    fn views(&self) -> u64 {
+    pub(crate) fn views(&self) -> u64 {
         let mut views = 0;
         let store = compare::open(&self.home.store(), IdKind::U64);
         store.each_post_hour(|_, _, counts| views += u64::from(counts.views)).unwrap();

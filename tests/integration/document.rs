@@ -1,6 +1,7 @@
 //! The OpenAPI document and the node say the same: thousands of requests that the document allows and forbids, made up
 //! by schemathesis, are each answered as the document says, and none with a fault of the node.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -8,7 +9,7 @@ use edgefeed::clock::now_ms;
 use edgefeed::world::{Encoding, World, WorldConfig};
 use edgefeed_storage::model::{Id, IdKind};
 use jsonwebtoken::{EncodingKey, Header, encode, get_current_timestamp};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::crash::dice::{Dice, times};
 use crate::log::history;
@@ -19,7 +20,7 @@ use crate::spine::{SECRET, Spine};
 const CASES: usize = 100;
 
 fn script(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/schemathesis").join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
 }
 
 /// Somebody who may do everything.
@@ -31,7 +32,7 @@ fn token(user: &str) -> String {
 
 async fn answers_are_the_document(ids: IdKind) {
     let promise = "every answer is what the OpenAPI document says";
-    let installed = Command::new(script("install.sh")).output().unwrap();
+    let installed = Command::new(script("venv.sh")).arg("schemathesis").output().unwrap();
     if !installed.status.success() {
         unproved(promise, &format!("schemathesis: {}", String::from_utf8_lossy(&installed.stderr)));
         return;
@@ -43,15 +44,36 @@ async fn answers_are_the_document(ids: IdKind) {
     let seed = (dice.seed % 1_000_000).to_string();
     let asked = tokio::task::spawn_blocking(move || {
         let words = [&address, &token(&user), &cases.to_string(), &seed];
-        Command::new(script("run.sh")).args(words).output().unwrap()
+        Command::new(script("schemathesis/run.sh")).args(words).output().unwrap()
     });
     let done = asked.await.unwrap();
     let told = String::from_utf8_lossy(&done.stdout);
     assert!(done.status.success(), "{told}\n{}", String::from_utf8_lossy(&done.stderr));
     let asked: usize = told.lines().last().unwrap().parse().unwrap();
-    eprintln!("{asked} requests with {} ids, each answered as the document says", ids.name());
+    let reached: BTreeMap<&str, usize> = told.lines().filter_map(reached).collect();
+    eprintln!("{asked} requests with {} ids, each answered as the document says: {reached:#?}", ids.name());
     assert!(asked >= cases);
+    for operation in operations(ids) {
+        assert!(reached.contains_key(operation.as_str()), "nothing asked for {operation}: {reached:?}");
+    }
     spine.node.stop().await.unwrap();
+}
+
+/// An operation and how many requests reached it.
+fn reached(line: &str) -> Option<(&str, usize)> {
+    let (operation, count) = line.strip_prefix("reached\t")?.split_once('\t')?;
+    Some((operation, count.parse().ok()?))
+}
+
+/// Every operation of the document.
+fn operations(ids: IdKind) -> Vec<String> {
+    let document: Value = serde_json::from_str(&edgefeed::openapi::text(ids)).unwrap();
+    let paths = document["paths"].as_object().unwrap().iter();
+    paths
+        .flat_map(|(path, item)| {
+            item.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase()))
+        })
+        .collect()
 }
 
 /// One with a full page.

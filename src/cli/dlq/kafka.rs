@@ -8,18 +8,18 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::super::args::{Output, ReplayArgs};
+use super::super::live::failure;
 use super::super::out;
-use super::store::failure;
 use super::text;
 use crate::clock::now_ms;
-use crate::config::{Config, load};
+use crate::config::Config;
 use crate::dead_letters::{DropOrder, Trouble, reason_of, topic_of};
 use crate::failure::Failure;
 use crate::feed::time::rfc3339;
 
 /// Replays; what was done is printed also when something failed half-way.
 pub(super) fn replay(args: ReplayArgs) -> Result<(), Failure> {
-    let config = load(&args.sources.into_inputs()).map_err(|problems| Failure::config(&problems))?.config;
+    let config = args.common.sources.load()?;
     let source = kafka_name(&config, &args.topic)?;
     let only = args.key.as_deref().map(|key| place(&config, key, &source)).transpose()?;
     let order = Order {
@@ -34,7 +34,7 @@ pub(super) fn replay(args: ReplayArgs) -> Result<(), Failure> {
     let mut account = Account::default();
     let outcome = carry_out(&config.kafka, &config.sink.dead_letter_prefix, &order, &mut account);
     if outcome.is_ok() || account.done > 0 {
-        match args.output {
+        match args.common.output {
             Output::Text => out::text(&text::account(&account, args.dry_run))?,
             Output::Json => out::json(&as_json(&account, args.dry_run))?,
         }

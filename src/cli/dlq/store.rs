@@ -5,12 +5,12 @@ use std::io::IsTerminal;
 use serde_json::json;
 
 use super::super::args::{AcceptArgs, DropArgs, ListArgs, Output, ShowArgs};
-use super::super::live::{self, Live, Node, path};
+use super::super::live::{self, Live, Node, failure, path};
 use super::super::{out, runtime};
 use super::{kafka, text};
 use crate::admin::AcceptOrder;
-use crate::config::{Config, load};
-use crate::dead_letters::{Accepted, Counts, DeadLetters, DropOrder, Dropped, ListQuery, Listing, Shown, Trouble};
+use crate::config::Config;
+use crate::dead_letters::{Accepted, Counts, DeadLetters, DropOrder, Dropped, ListQuery, Listing, Shown};
 use crate::failure::Failure;
 
 /// How many keys go into one order: names may be long, and an order is bounded.
@@ -75,34 +75,21 @@ impl Letters {
     }
 }
 
-pub(super) fn failure(trouble: Trouble) -> Failure {
-    match trouble {
-        Trouble::Asked(message) => Failure::usage(message),
-        Trouble::Store(error) => Failure::failed(format!("storage.dir: {error}")),
-    }
-}
-
 pub(super) fn list(args: ListArgs) -> Result<(), Failure> {
-    let config = load(&args.sources.into_inputs()).map_err(|problems| Failure::config(&problems))?.config;
+    let config = args.common.sources.load()?;
     let runtime = runtime()?;
     let letters = runtime.block_on(reach(&config))?;
     if args.counts {
         let counts = runtime.block_on(letters.counts())?;
-        return match args.output {
-            Output::Text => out::text(&text::counts(&counts)),
-            Output::Json => out::json(&counts),
-        };
+        return out::shown(args.common.output, &counts, text::counts);
     }
     let query = ListQuery { topic: args.topic, reason: args.reason, limit: args.limit.into(), cursor: args.cursor };
     let listing = runtime.block_on(letters.list(&query))?;
-    match args.output {
-        Output::Text => out::text(&text::listing(&listing)),
-        Output::Json => out::json(&listing),
-    }
+    out::shown(args.common.output, &listing, text::listing)
 }
 
 pub(super) fn show(args: ShowArgs) -> Result<(), Failure> {
-    let config = load(&args.sources.into_inputs()).map_err(|problems| Failure::config(&problems))?.config;
+    let config = args.common.sources.load()?;
     let runtime = runtime()?;
     let letters = runtime.block_on(reach(&config))?;
     let Some(shown) = runtime.block_on(letters.show(&args.key))? else {
@@ -113,33 +100,30 @@ pub(super) fn show(args: ShowArgs) -> Result<(), Failure> {
         let value = shown.value.map_or_else(|| Some(Vec::new()), |value| value.to_vec());
         return out::bytes(&value.unwrap_or_default());
     }
-    match args.output {
+    match args.common.output {
         Output::Text => out::text(&text::shown(&shown, std::io::stdout().is_terminal())),
         Output::Json => out::json(&shown),
     }
 }
 
 pub(super) fn accept(args: AcceptArgs) -> Result<(), Failure> {
-    let config = load(&args.sources.into_inputs()).map_err(|problems| Failure::config(&problems))?.config;
+    let config = args.common.sources.load()?;
     let runtime = runtime()?;
     let letters = runtime.block_on(reach(&config))?;
     let order = AcceptOrder { partition: args.partition, through: args.through };
     let accepted = runtime.block_on(letters.accept(&order))?;
-    match args.output {
-        Output::Text => out::text(&text::accepted(&accepted)),
-        Output::Json => out::json(&accepted),
-    }
+    out::shown(args.common.output, &accepted, text::accepted)
 }
 
 /// Drops from Kafka first, where that is asked for: it is the part that may not be there.
 pub(super) fn drop_some(args: DropArgs) -> Result<(), Failure> {
-    let config = load(&args.sources.into_inputs()).map_err(|problems| Failure::config(&problems))?.config;
+    let config = args.common.sources.load()?;
     let order = DropOrder { keys: args.keys, topic: args.topic, reason: args.reason, all: args.all };
     let runtime = runtime()?;
     let letters = runtime.block_on(reach(&config))?;
     let in_kafka = if args.kafka { Some(kafka::discard(&config, &order)?) } else { None };
     let dropped = runtime.block_on(discard(&letters, order))?;
-    match args.output {
+    match args.common.output {
         Output::Text => out::text(&text::dropped(dropped, in_kafka)),
         Output::Json => {
             let mut answer = json!({ "dropped": dropped });

@@ -9,11 +9,14 @@ use uuid::Uuid;
 use super::aside::{Aside, Tray};
 use super::refuse::{malformed, missing, quote, refuse};
 use super::scalar::Scalar;
-use super::time::iso;
+use super::time::{is_rfc3339, iso};
 use super::{MAX_AHEAD_MS, MAX_BEHIND_MS};
 
 /// The longest `dwell_ms` believed: a day.
 pub const MAX_DWELL_MS: u32 = 86_400_000;
+
+/// A UUID as RFC 9562 writes it.
+const UUID_LENGTH: usize = 36;
 
 /// The namespace of derived event ids. Fixed for good: another one would double every event sent without an id.
 const NAMESPACE: Uuid = Uuid::from_u128(0x8d6d_5a1f_0b57_4c36_9f0e_6564_6765_6664);
@@ -64,6 +67,9 @@ fn read(
     tray: Tray<'_>,
 ) -> Result<Event, Refusal> {
     let fields: Fields<'_> = serde_json::from_str(text).map_err(|error| malformed(&error))?;
+    if poster.is_some() {
+        typed(&fields)?;
+    }
     let user = match (poster, &fields.user_id) {
         (Some(poster), None) => poster,
         (_, user) => required_id(user.as_ref(), ids, "user_id")?,
@@ -84,6 +90,20 @@ fn read(
         tray.borrow_mut().of_event(fields.device, fields.app_ver);
     }
     Ok(Event { event_id, event_time, user, post, author, action, dwell_ms })
+}
+
+/// What is posted is held to the types that the door documents; a record is read for what it says.
+fn typed(fields: &Fields<'_>) -> Result<(), Refusal> {
+    if let Some(id) = fields.event_id.as_ref().filter(|id| id.text().is_some_and(|text| text.len() != UUID_LENGTH)) {
+        return no_uuid(id);
+    }
+    if let Some(time) = fields.event_time.as_ref().filter(|time| time.text().is_some_and(|text| !is_rfc3339(text))) {
+        return no_time(time);
+    }
+    match &fields.dwell_ms {
+        Some(dwell @ Scalar::Text(_)) => no_dwell(dwell),
+        _ => Ok(()),
+    }
 }
 
 /// The id of an event that came without one: a version 5 UUID over user, post, action and time, so that the same
@@ -111,8 +131,12 @@ fn required_id(value: Option<&Scalar<'_>>, ids: IdKind, field: &str) -> Result<I
 fn given_id(value: &Scalar<'_>) -> Result<u128, Refusal> {
     match value.text().and_then(|text| Uuid::try_parse(text).ok()) {
         Some(id) => Ok(id.as_u128()),
-        None => refuse(DeadReason::BadValue, || format!("`event_id` is {value}, not a UUID")),
+        None => no_uuid(value),
     }
+}
+
+fn no_uuid<T>(value: &Scalar<'_>) -> Result<T, Refusal> {
+    refuse(DeadReason::BadValue, || format!("`event_id` is {value}, not a UUID"))
 }
 
 fn action(value: Option<&Scalar<'_>>) -> Result<Action, Refusal> {
@@ -135,7 +159,7 @@ fn event_time(value: Option<&Scalar<'_>>, record_time: TimestampMs) -> Result<Ti
         return missing("event_time");
     };
     let Some(time) = value.integer().or_else(|| value.text().and_then(iso)) else {
-        return refuse(DeadReason::BadValue, || format!("`event_time` is {value}, neither RFC 3339 nor epoch ms"));
+        return no_time(value);
     };
     let earliest = record_time.saturating_sub(MAX_BEHIND_MS);
     let latest = record_time.saturating_add(MAX_AHEAD_MS);
@@ -150,6 +174,10 @@ fn event_time(value: Option<&Scalar<'_>>, record_time: TimestampMs) -> Result<Ti
     })
 }
 
+fn no_time<T>(value: &Scalar<'_>) -> Result<T, Refusal> {
+    refuse(DeadReason::BadValue, || format!("`event_time` is {value}, neither RFC 3339 nor epoch ms"))
+}
+
 /// Milliseconds on a post; a fraction is dropped, as browsers' clocks send them.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to lie within 0 and a day first")]
 fn dwell(value: &Scalar<'_>) -> Result<u32, Refusal> {
@@ -159,6 +187,10 @@ fn dwell(value: &Scalar<'_>) -> Result<u32, Refusal> {
     };
     match dwell.filter(|dwell| *dwell <= MAX_DWELL_MS) {
         Some(dwell) => Ok(dwell),
-        None => refuse(DeadReason::BadValue, || format!("`dwell_ms` is {value}, not 0 to {MAX_DWELL_MS}")),
+        None => no_dwell(value),
     }
+}
+
+fn no_dwell<T>(value: &Scalar<'_>) -> Result<T, Refusal> {
+    refuse(DeadReason::BadValue, || format!("`dwell_ms` is {value}, not a number from 0 to {MAX_DWELL_MS}"))
 }

@@ -83,6 +83,29 @@ pub(super) fn iso(text: &str) -> Option<TimestampMs> {
     text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond)
 }
 
+/// Whether a text has the form that RFC 3339 gives an instant; [`iso`] reads more.
+pub(super) fn is_rfc3339(text: &str) -> bool {
+    let Some((moment, rest)) = text.as_bytes().split_at_checked(19) else { return false };
+    let zone = match rest.strip_prefix(b".") {
+        Some(fraction) => match fraction.iter().position(|byte| !byte.is_ascii_digit()) {
+            Some(end @ 1..) => &fraction[end..],
+            _ => return false,
+        },
+        None => rest,
+    };
+    let zones = [b"Z".as_slice(), b"+00:00", b"-00:00"];
+    has_form(moment, b"0000-00-00T00:00:00") && zones.iter().any(|form| has_form(zone, form))
+}
+
+/// Whether a text is a form's, in which each 0 stands for a digit.
+fn has_form(text: &[u8], form: &[u8]) -> bool {
+    let fits = |(byte, form): (&u8, &u8)| match form {
+        b'0' => byte.is_ascii_digit(),
+        form => byte.eq_ignore_ascii_case(form),
+    };
+    text.len() == form.len() && text.iter().zip(form).all(fits)
+}
+
 /// Reads an instant as [`iso`] does, or a date and time without a zone as UTC, which is how Debezium reads
 /// PostgreSQL's `timestamp`.
 fn iso_or_utc(text: &str) -> Option<TimestampMs> {
@@ -129,6 +152,22 @@ mod tests {
         assert_eq!(read(Scalar::Uint(86_400_000_000), None), Some(86_400_000_000));
         assert_eq!(read(Scalar::Uint(20_000), Some(Unit::Days)), Some(20_000 * DAY_MS));
         assert_eq!(read(Scalar::Int(-1), Some(Unit::Micros)), Some(-1));
+    }
+
+    #[test]
+    fn the_form_of_rfc_3339_has_date_seconds_and_zone() {
+        let right = ["T19:46:57Z", "t19:46:57.8z", "T19:46:57.860123456Z", "T20:46:57.860+01:00", "T19:46:57-00:00"];
+        for text in right.map(|rest| format!("2026-11-22{rest}")) {
+            assert!(is_rfc3339(&text) && iso(&text).is_some(), "{text}");
+        }
+        let wrong =
+            ["", "T19:46Z", "T19:46:57", "T19:46:57.Z", " 19:46:57Z", "T19:46:57+01", "T19:46:57.8", "T19:46:57Z[UTC]"];
+        for text in wrong.map(|rest| format!("2026-11-22{rest}")) {
+            assert!(!is_rfc3339(&text), "{text}");
+        }
+        for text in ["1795376817860", "20261122T194657Z", "+002026-11-22T19:46:57Z"] {
+            assert!(!is_rfc3339(text), "{text}");
+        }
     }
 
     #[test]

@@ -16,7 +16,8 @@ pub enum Refresh {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Whether a node that Kafka's log no longer reaches rebuilds itself from the center. It says GAP either way.
+    /// Whether a node that Kafka's log no longer reaches makes itself a new store, from a backup or from the center. It says
+    /// GAP either way.
     pub auto: bool,
     /// Rows read from the center a second, at most; 0: no bound.
     pub max_rows_per_s: u64,

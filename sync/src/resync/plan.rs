@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 
 use edgefeed_storage::Position;
-use edgefeed_storage::model::{TimestampMs, TopicPartition};
+use edgefeed_storage::model::{TimestampMs, Topic, TopicPartition};
 use serde::Serialize;
 
 use super::retention::retentions;
 use crate::center::Table;
 use crate::error::Result;
+use crate::names::Names;
 use crate::sink::Group;
 use crate::start::{self, Extent, GapReason};
 
@@ -36,15 +37,25 @@ pub struct Measured {
 }
 
 /// A backup that could be restored.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Checkpoint {
+    /// Its name.
+    pub id: String,
+    /// The node it was made of.
+    pub node: String,
     /// How old it is, in seconds.
     pub age_s: f64,
     /// Whether Kafka's log continues it.
     pub continued: bool,
     /// Records that would have to be replayed behind it.
     pub behind: u64,
+    /// For how many seconds more Kafka keeps what comes next behind it, where that is known.
+    pub kept_for_s: Option<f64>,
 }
+
+/// How far something has been applied, be it a store or a backup: by partition, the offset to read next and Kafka's time of
+/// the record before it.
+pub type Reach = BTreeMap<TopicPartition, (i64, TimestampMs)>;
 
 /// Everything the decision is made from.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -55,7 +66,7 @@ pub struct Facts {
     pub rate: f64,
     /// For how many seconds more Kafka keeps what comes next, where that is known.
     pub kept_for_s: Option<f64>,
-    /// The newest backup.
+    /// The backup to start from, if one was looked for and found.
     pub checkpoint: Option<Checkpoint>,
     /// Whether there is a center to rebuild from.
     pub center: bool,
@@ -116,72 +127,127 @@ pub fn decide(facts: &Facts) -> Decision {
         let why = format!("the store is empty, and Kafka no longer has the beginning of {first}");
         return otherwise(facts, why, Step::Replay);
     }
-    if let Some(kept_s) = facts.kept_for_s.filter(|kept_s| replay_s > *kept_s) {
+    if let Some(kept_s) = facts.kept_for_s.filter(|kept_s| races(replay_s, Some(*kept_s))) {
         let why = format!(
             "{behind} records behind: {replay_s:.0} s of replay, and Kafka drops what comes next in {kept_s:.0} s"
         );
         return otherwise(facts, why, Step::Replay);
     }
-    let saves = |checkpoint: &Checkpoint| checkpoint.continued && checkpoint.behind.saturating_mul(4) < *behind;
+    let saves = |checkpoint: &&Checkpoint| checkpoint.continued && checkpoint.behind.saturating_mul(4) < *behind;
     if replay_s > LONG_S
-        && let Some(checkpoint) = facts.checkpoint.filter(saves)
+        && facts.auto
+        && let Some(checkpoint) = facts.checkpoint.as_ref().filter(saves)
     {
-        let why =
-            format!("{behind} records behind, {} behind a backup of {:.0} s ago", checkpoint.behind, checkpoint.age_s);
+        let why = format!("{behind} records behind, {} behind {}", checkpoint.behind, checkpoint.named());
         return Decision { step: Step::Restore, why };
     }
     let step = if replay_s > TAIL_S { Step::Replay } else { Step::Tail };
     Decision { step, why: format!("{behind} records behind, about {replay_s:.0} s at {:.0} records/s", facts.rate) }
 }
 
+/// Whether Kafka may drop what comes next before it was read. What is applied in no time is not worth the question: how
+/// old the next record is, is known only from the one before it.
+fn races(replay_s: f64, kept_for_s: Option<f64>) -> bool {
+    replay_s > TAIL_S && kept_for_s.is_some_and(|kept_s| replay_s > kept_s)
+}
+
 /// What to do where following Kafka will not do.
 fn otherwise(facts: &Facts, why: String, last: Step) -> Decision {
-    let (step, how) = match facts {
-        Facts { checkpoint: Some(Checkpoint { continued: true, age_s, .. }), .. } => {
-            (Step::Restore, format!("Kafka continues the backup of {age_s:.0} s ago"))
+    let races = |checkpoint: &Checkpoint| races(checkpoint.behind as f64 / facts.rate.max(1.0), checkpoint.kept_for_s);
+    let (step, how) = match (facts, facts.checkpoint.as_ref().filter(|checkpoint| checkpoint.continued)) {
+        (Facts { auto: true, center, .. }, Some(checkpoint)) if !(*center && races(checkpoint)) => {
+            (Step::Restore, format!("Kafka continues {}", checkpoint.named()))
         }
-        Facts { center: true, auto: true, .. } => (Step::Bootstrap, "rebuilding from the center".to_owned()),
-        Facts { center: true, .. } => (last, "resync.auto is off; order `edgefeed resync bootstrap`".to_owned()),
-        _ => (last, "there is no center to rebuild from".to_owned()),
+        (Facts { auto: true, center: true, .. }, _) => (Step::Bootstrap, "rebuilding from the center".to_owned()),
+        (_, Some(checkpoint)) => {
+            let how = "resync.auto is off; stop the node, move its store away, and order `edgefeed backup restore";
+            (last, format!("{how} {} --node {}`", checkpoint.id, checkpoint.node))
+        }
+        (Facts { center: true, .. }, _) => (last, "resync.auto is off; order `edgefeed resync bootstrap`".to_owned()),
+        _ => (last, "there is neither a backup that Kafka continues nor a center to rebuild from".to_owned()),
     };
     Decision { step, why: format!("{why}; {how}") }
 }
 
-/// Compares a store's positions with Kafka's logs. Blocks for a few times `kafka.request_timeout_ms` at most.
-///
-/// # Errors
-/// When Kafka could not be asked.
-pub fn measure(
-    kafka: &crate::Config,
-    sink: &crate::sink::Config,
-    positions: &BTreeMap<TopicPartition, Position>,
-) -> Result<Measured> {
-    let group = Group::connect(kafka, sink)?;
-    let partitions = group.partitions()?;
-    let logs = group.logs(&partitions)?;
-    let name =
-        |at: TopicPartition| format!("{}-{}", group.names.name(at.topic).unwrap_or(at.topic.name()), at.partition);
-    Ok(compare(positions, &logs, name))
+impl Checkpoint {
+    /// In words.
+    fn named(&self) -> String {
+        format!("backup {} of node {} of {:.0} s ago", self.id, self.node, self.age_s)
+    }
 }
 
-/// For how many seconds more Kafka keeps the record that comes next, in the partition where that is least, by the topics'
-/// `retention.ms`; `None` where nothing is behind, nothing expires, or Kafka does not say. Blocks like [`measure`].
-pub fn kept_for_s(
-    kafka: &crate::Config,
-    positions: &BTreeMap<TopicPartition, Position>,
-    measured: &Measured,
-    now_ms: TimestampMs,
-) -> Option<f64> {
-    if measured.behind == 0 {
-        return None;
+/// How far Kafka's logs go, and for how long they keep what they have.
+#[derive(Debug)]
+pub struct Survey {
+    logs: BTreeMap<TopicPartition, Extent>,
+    names: Names,
+    /// By topic, in milliseconds.
+    kept_ms: BTreeMap<Topic, i64>,
+}
+
+impl Survey {
+    /// Asks Kafka. Blocks for a few times `kafka.request_timeout_ms` at most.
+    ///
+    /// # Errors
+    /// When Kafka could not be asked.
+    pub fn take(kafka: &crate::Config, sink: &crate::sink::Config) -> Result<Self> {
+        let group = Group::connect(kafka, sink)?;
+        let partitions = group.partitions()?;
+        let logs = group.logs(&partitions)?;
+        Ok(Self { logs, names: group.names, kept_ms: retentions(kafka) })
     }
-    let retentions = retentions(kafka);
-    let left = positions.iter().filter_map(|(at, held)| {
-        let kept_ms = retentions.get(&at.topic)?;
-        // What comes next was written after what came last.
-        (held.last_time > 0).then(|| held.last_time.saturating_add(*kept_ms).saturating_sub(now_ms))
-    });
-    left.min().map(|left_ms| left_ms.max(0) as f64 / 1e3)
+
+    /// Compares a store's positions with the logs.
+    pub fn measured(&self, positions: &BTreeMap<TopicPartition, Position>) -> Measured {
+        let name =
+            |at: TopicPartition| format!("{}-{}", self.names.name(at.topic).unwrap_or(at.topic.name()), at.partition);
+        compare(positions, &self.logs, name)
+    }
+
+    /// For how many seconds more Kafka keeps the record that comes next, in the partition where that is least, by the
+    /// topics' `retention.ms`; `None` where nothing is behind, nothing expires, or Kafka does not say.
+    pub fn kept_for_s(&self, reach: &Reach, now_ms: TimestampMs) -> Option<f64> {
+        let left = reach.iter().filter_map(|(at, (next, last_time))| {
+            let kept_ms = self.kept_ms.get(&at.topic)?;
+            self.logs.get(at).filter(|log| *next < log.end)?;
+            // What comes next was written after what came last.
+            (*last_time > 0).then(|| last_time.saturating_add(*kept_ms).saturating_sub(now_ms))
+        });
+        left.min().map(|left_ms| left_ms.max(0) as f64 / 1e3)
+    }
+
+    /// What starting from a backup would come to.
+    pub fn checkpoint(
+        &self,
+        (id, node): (&str, &str),
+        created_ms: TimestampMs,
+        reach: &Reach,
+        now_ms: TimestampMs,
+    ) -> Checkpoint {
+        // Which record stands at its end is seen when it is restored and the log is read on.
+        let position = |(next, last_time): &(i64, TimestampMs)| Position {
+            next_offset: *next,
+            last_offset: -1,
+            last_time: *last_time,
+            watermark: *last_time,
+            marked_from: *next,
+        };
+        let measured = self.measured(&reach.iter().map(|(at, held)| (*at, position(held))).collect());
+        let there = reach.keys().all(|at| self.logs.contains_key(at));
+        Checkpoint {
+            id: id.to_owned(),
+            node: node.to_owned(),
+            age_s: now_ms.saturating_sub(created_ms).max(0) as f64 / 1e3,
+            continued: there && measured.holds && measured.gaps.is_empty() && measured.beheaded.is_empty(),
+            behind: measured.behind,
+            kept_for_s: self.kept_for_s(reach, now_ms),
+        }
+    }
+}
+
+/// How far a store has come.
+pub fn reach(positions: &BTreeMap<TopicPartition, Position>) -> Reach {
+    positions.iter().map(|(at, held)| (*at, (held.next_offset, held.last_time))).collect()
 }
 
 fn compare(
@@ -212,8 +278,6 @@ fn compare(
 
 #[cfg(test)]
 mod tests {
-    use edgefeed_storage::model::Topic;
-
     use super::*;
 
     fn facts(behind: u64) -> Facts {
@@ -227,7 +291,10 @@ mod tests {
         facts
     }
 
-    const CHECKPOINT: Checkpoint = Checkpoint { age_s: 300.0, continued: true, behind: 1_000 };
+    fn checkpoint() -> Checkpoint {
+        let (id, node) = ("20261125T181500123Z-3f9a".to_owned(), "n2".to_owned());
+        Checkpoint { id, node, age_s: 300.0, continued: true, behind: 1_000, kept_for_s: None }
+    }
 
     fn step(facts: &Facts) -> Step {
         decide(facts).step
@@ -249,9 +316,31 @@ mod tests {
         assert_eq!(step(&Facts { auto: false, ..gap() }), Step::Gap);
         assert!(decide(&Facts { auto: false, ..gap() }).why.contains("edgefeed resync bootstrap"));
         assert_eq!(step(&Facts { center: false, ..gap() }), Step::Gap);
-        assert_eq!(step(&Facts { checkpoint: Some(CHECKPOINT), ..gap() }), Step::Restore);
-        let torn = Checkpoint { continued: false, ..CHECKPOINT };
-        assert_eq!(step(&Facts { checkpoint: Some(torn), ..gap() }), Step::Bootstrap);
+    }
+
+    #[test]
+    fn past_retention_a_backup_that_kafka_continues_comes_before_the_center() {
+        let facts = |checkpoint| Facts { checkpoint: Some(checkpoint), ..gap() };
+        let decision = decide(&facts(checkpoint()));
+        assert_eq!(decision.step, Step::Restore);
+        assert!(decision.why.contains("GAP") && decision.why.contains(&checkpoint().id), "{}", decision.why);
+        assert_eq!(step(&Facts { center: false, ..facts(checkpoint()) }), Step::Restore);
+        let torn = Checkpoint { continued: false, ..checkpoint() };
+        assert_eq!(step(&facts(torn.clone())), Step::Bootstrap);
+        assert_eq!(step(&Facts { center: false, ..facts(torn) }), Step::Gap);
+        let off = decide(&Facts { auto: false, ..facts(checkpoint()) });
+        assert_eq!(off.step, Step::Gap, "nobody allowed it");
+        assert!(off.why.contains("edgefeed backup restore 20261125T181500123Z-3f9a --node n2"), "{}", off.why);
+    }
+
+    #[test]
+    fn a_backup_whose_next_records_kafka_may_drop_first_comes_behind_the_center() {
+        let late = Checkpoint { behind: 60_000, kept_for_s: Some(50.0), ..checkpoint() };
+        let facts = |checkpoint| Facts { checkpoint: Some(checkpoint), ..gap() };
+        assert_eq!(step(&facts(late.clone())), Step::Bootstrap);
+        assert_eq!(step(&Facts { center: false, ..facts(late.clone()) }), Step::Restore, "what can be had is had");
+        assert_eq!(step(&facts(Checkpoint { kept_for_s: Some(70.0), ..late.clone() })), Step::Restore);
+        assert_eq!(step(&facts(Checkpoint { behind: 9_000, kept_for_s: Some(0.0), ..late })), Step::Restore);
     }
 
     #[test]
@@ -260,14 +349,17 @@ mod tests {
         assert_eq!(step(&slow), Step::Bootstrap);
         assert_eq!(step(&Facts { kept_for_s: Some(70.0), ..facts(60_000) }), Step::Replay);
         assert_eq!(step(&Facts { center: false, ..slow }), Step::Replay, "what can be had is had");
+        // A partition in which nothing was written for longer than Kafka keeps: its next record may be of this second.
+        assert_eq!(step(&Facts { kept_for_s: Some(0.0), ..facts(40) }), Step::Tail);
     }
 
     #[test]
     fn a_backup_is_taken_where_it_saves_most_of_a_long_replay() {
-        let long = Facts { checkpoint: Some(CHECKPOINT), ..facts(700_000) };
+        let long = Facts { checkpoint: Some(checkpoint()), ..facts(700_000) };
         assert_eq!(step(&long), Step::Restore);
-        assert_eq!(step(&Facts { checkpoint: Some(CHECKPOINT), ..facts(500_000) }), Step::Replay);
-        let old = Checkpoint { behind: 400_000, ..CHECKPOINT };
+        assert_eq!(step(&Facts { auto: false, ..long.clone() }), Step::Replay);
+        assert_eq!(step(&Facts { checkpoint: Some(checkpoint()), ..facts(500_000) }), Step::Replay);
+        let old = Checkpoint { behind: 400_000, ..checkpoint() };
         assert_eq!(step(&Facts { checkpoint: Some(old), ..long }), Step::Replay);
     }
 
@@ -278,6 +370,7 @@ mod tests {
         assert_eq!(step(&empty), Step::Tail);
         empty.measured.beheaded.push("cdc.posts-0".to_owned());
         assert_eq!(step(&empty), Step::Bootstrap);
+        assert_eq!(step(&Facts { checkpoint: Some(checkpoint()), center: false, ..empty.clone() }), Step::Restore);
         assert_eq!(step(&Facts { center: false, ..empty }), Step::Replay, "from what Kafka still has");
     }
 
@@ -297,5 +390,32 @@ mod tests {
         assert_eq!(found.behind, 60 + 10 + 10);
         assert_eq!(found.gaps, BTreeMap::from([("events-1".to_owned(), GapReason::BelowLogStart)]));
         assert_eq!((found.beheaded, found.room_records), (vec!["posts-0".to_owned()], Some(10)));
+    }
+
+    #[test]
+    fn a_backup_is_held_against_the_logs_like_a_store() {
+        let at = |topic, partition| TopicPartition { topic, partition };
+        let logs = BTreeMap::from([
+            (at(Topic::Events, 0), Extent { start: 30, end: 100 }),
+            (at(Topic::Events, 1), Extent { start: 7, end: 7 }),
+            (at(Topic::Posts, 0), Extent { start: 0, end: 12 }),
+        ]);
+        let kept_ms = BTreeMap::from([(Topic::Events, 60_000)]);
+        let survey = Survey { logs, names: Names::new(Vec::new()), kept_ms };
+        let whole = Reach::from([(at(Topic::Events, 0), (40, 5_000)), (at(Topic::Events, 1), (7, 1_000))]);
+        let looked = |reach: &Reach| survey.checkpoint(("b", "n"), 15_000, reach, 45_000);
+        let found = looked(&whole);
+        // Nothing comes next in the second partition, so nothing of it can be dropped.
+        let expected = Checkpoint { behind: 60 + 12, age_s: 30.0, kept_for_s: Some(20.0), ..looked(&whole) };
+        assert_eq!((found.continued, &found), (true, &expected));
+        let dropped = Reach::from([(at(Topic::Events, 0), (29, 5_000)), (at(Topic::Events, 1), (7, 1_000))]);
+        assert!(!looked(&dropped).continued);
+        let beyond = Reach::from([(at(Topic::Events, 0), (40, 5_000)), (at(Topic::Events, 1), (8, 1_000))]);
+        assert!(!looked(&beyond).continued);
+        let unknown = Reach::from([(at(Topic::Events, 0), (40, 5_000))]);
+        assert!(!looked(&unknown).continued, "it knows nothing of a partition that has lost its beginning");
+        let gone = Reach::from([(at(Topic::Likes, 0), (1, 1_000))]).into_iter().chain(whole).collect();
+        assert!(!looked(&gone).continued, "Kafka has no such partition");
+        assert!(!looked(&Reach::new()).continued, "an empty backup is no better than none");
     }
 }

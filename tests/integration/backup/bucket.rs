@@ -20,7 +20,7 @@ impl Moto {
         let python =
             std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/edgefeed/moto/venv/bin/python"));
         let Some(python) = python.filter(|python| python.exists()) else {
-            unproved(promise, "moto is not installed; tests/moto/install.sh does so");
+            unproved(promise, "moto is not installed; `tests/venv.sh moto` does so");
             return None;
         };
         let script = "import sys\nfrom moto.server import ThreadedMotoServer\n\
@@ -56,10 +56,9 @@ fn put(url: &str) {
     assert!(answer.unwrap().status().is_success(), "{url} could not be made");
 }
 
-#[test]
-fn a_bucket_keeps_backups_as_a_directory_does() {
-    let Some(moto) = Moto::or_unproved("a bucket keeps backups as a directory does") else { return };
-    let mut place = Place::new(Kafka::start());
+/// A node's place, with this bucket for its backups.
+fn place_with(moto: &Moto) -> Place {
+    let place = Place::new(Kafka::start());
     add_config(
         &place,
         &format!(
@@ -68,6 +67,13 @@ fn a_bucket_keeps_backups_as_a_directory_does() {
             moto.address
         ),
     );
+    place
+}
+
+#[test]
+fn a_bucket_keeps_backups_as_a_directory_does() {
+    let Some(moto) = Moto::or_unproved("a bucket keeps backups as a directory does") else { return };
+    let mut place = place_with(&moto);
     for id in 0..50 {
         place.write(id % 4, view(u64::from(id)).as_bytes());
     }
@@ -94,4 +100,32 @@ fn a_bucket_keeps_backups_as_a_directory_does() {
     let dead = place.say("backup create");
     assert_eq!((dead.code, dead.err.lines().count()), (Some(1), 1), "{}", dead.err);
     assert!(dead.err.contains("backup.url"), "{}", dead.err);
+}
+
+#[test]
+fn a_node_that_lost_its_disk_restores_from_a_bucket_by_itself_where_kafka_has_lost_the_beginning() {
+    let promise = "a node that lost its disk restores from a bucket by itself";
+    let Some(moto) = Moto::or_unproved(promise) else { return };
+    let mut place = place_with(&moto);
+    for id in 0..40 {
+        place.write(id % 4, view(u64::from(id)).as_bytes());
+    }
+    place.follow();
+    // The broker keeps 5 MiB of a partition: of the views in this one nothing is left there in the end.
+    for _ in 0..3 {
+        for _ in 0..90 {
+            place.write(0, &[b'x'; 32 << 10]);
+        }
+        place.follow();
+    }
+    assert_eq!(place.say("backup create").code, Some(0));
+    place.write(1, view(99).as_bytes());
+    std::fs::remove_dir_all(place.home.store()).unwrap();
+    let node = place.home.start();
+    node.wait_for_message("the new store answers from now on");
+    node.wait_caught_up();
+    assert!(node.words().contains("Kafka no longer has the beginning of events-0"), "{}", node.words());
+    assert_eq!(node.terminate().0, Some(0));
+    assert_eq!(place.views(), 41, "what Kafka no longer has, and what came behind the backup");
+    assert!(place.home.store().join("epoch-1").is_dir() && !place.home.store().join("db").exists());
 }

@@ -64,7 +64,6 @@ pub(crate) struct Sending {
     pub(crate) version: u32,
     /// Of the statement and the rows.
     pub(crate) hash: u64,
-    pub(crate) bytes: usize,
     /// What the server answered, once it has.
     pub(crate) status: Option<u16>,
     /// Whether the sender was told.
@@ -201,9 +200,8 @@ impl Control {
             state.seen.unsafe_inserts.push(format!("{}: {:?}", token.text, asked.unsafe_settings));
         }
         let version = state.versions.get(&node).copied().unwrap_or_default();
-        let (hash, bytes) = (hash(&asked.query, body), body.len());
-        let send =
-            Sending { node, version, hash, bytes, status: None, told: false, begun: Instant::now(), ended: None };
+        let hash = hash(&asked.query, body);
+        let send = Sending { node, version, hash, status: None, told: false, begun: Instant::now(), ended: None };
         let sends = state.seen.tokens.entry(token.clone()).or_default();
         sends.push(send);
         let number = sends.len() - 1;

@@ -110,6 +110,19 @@ impl Topics {
         self.ask(&[&["cut"], &*words.iter().map(String::as_str).collect::<Vec<_>>()].concat());
     }
 
+    /// Has retention drop every record there is: it is set to so little, and waited for.
+    pub(crate) fn expire(&self, after: Duration) {
+        let after = after.as_millis().to_string();
+        let names = Source::ALL.map(|source| self.name(source));
+        self.ask(&[&["expire", &after], &*names.iter().map(String::as_str).collect::<Vec<_>>()].concat());
+    }
+
+    /// Ends that: what is written from now on stays.
+    pub(crate) fn keep(&self) {
+        let names = Source::ALL.map(|source| self.name(source));
+        self.ask(&[&["keep"], &*names.iter().map(String::as_str).collect::<Vec<_>>()].concat());
+    }
+
     /// Deletes a group, which nobody may be in.
     pub(crate) fn delete_group(&self, group: &str) {
         assert_eq!(self.ask(&["group-delete", group]).trim(), "deleted");

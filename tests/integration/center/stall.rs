@@ -9,7 +9,7 @@ use super::fold::Fold;
 use super::log::{Author, DAY, HOUR, Ids, Shape, Source};
 use super::node::PATIENCE;
 use super::parts::{Parts, busy};
-use super::stage::Stage;
+use super::stage::{Member, Stage};
 use super::writer::Writer;
 use crate::real::events::now_ms;
 use crate::real::steps::until;
@@ -119,7 +119,24 @@ async fn a_group_that_lost_its_offsets_refuses_to_guess_and_resumes_exactly_from
     member.node.must(&["sink", "resume", "--from", "center"]);
     stage.drained(&writer.ends()).await;
     member.flows().await;
+    told(&member).await;
     let log = writer.finish();
     stage.check(&log, &BTreeSet::new()).await;
     stage.center.drop_database().await;
+}
+
+/// Every promised number of the way to the center is there, with its labels.
+async fn told(member: &Member) {
+    for (name, labels) in [
+        ("rows_total", &["table"][..]),
+        ("insert_duration_seconds_count", &[]),
+        ("lag_seconds", &["topic"]),
+        ("retries_total", &[]),
+        ("stalled", &["table", "reason"]),
+        ("token_replays_total", &[]),
+    ] {
+        let samples = member.node.metric(&format!("edgefeed_sink_{name}")).await;
+        let whole = |(of, _): &(String, f64)| labels.iter().all(|label| of.contains(&format!("{label}=")));
+        assert!(!samples.is_empty() && samples.iter().all(whole), "{name}: {samples:?}");
+    }
 }

@@ -191,6 +191,11 @@ impl Node {
         answer.unwrap_or_else(|error| panic!("{url}: {error}:\n{}", self.words()))
     }
 
+    /// Everything it counts, as Prometheus reads it.
+    pub(crate) fn exposition(&self) -> String {
+        self.get("/metrics")
+    }
+
     /// `/status` about following Kafka.
     pub(crate) fn ingest(&self) -> Value {
         let status: Value = serde_json::from_str(&self.get("/status")).unwrap();
@@ -217,7 +222,7 @@ impl Node {
 
     /// The samples of a metric: the text between the braces, and the value.
     pub(crate) fn metric(&self, name: &str) -> Vec<(String, f64)> {
-        let exposition = self.get("/metrics");
+        let exposition = self.exposition();
         let of_metric = exposition.lines().filter_map(|line| {
             let (labels, value) = line.strip_prefix(name)?.rsplit_once(' ')?;
             let whole_name = labels.is_empty() || labels.starts_with('{');

@@ -28,6 +28,9 @@ async fn a_bad_item_is_named_by_its_place_and_the_good_ones_go() {
         event
     };
     let id = uuid::Uuid::new_v4();
+    // Under an id of its own: the derived one is that of the event without it.
+    let mut fraction = with("event_id", json!(uuid::Uuid::new_v4().to_string()));
+    fraction["dwell_ms"] = json!(5.75);
     let events = [
         (good.clone(), None),
         (with("action", json!("wave")), Some("bad_value")),
@@ -43,9 +46,14 @@ async fn a_bad_item_is_named_by_its_place_and_the_good_ones_go() {
         (with("event_time", json!(now + 10 * 60_000)), Some("time_out_of_range")),
         (with("event_time", json!(now - 89 * day)), None),
         (with("event_time", json!("2026-13-45")), Some("bad_value")),
+        (with("event_time", json!(now.to_string())), Some("bad_value")),
         (with("event_time", Value::Null), None),
         (with("event_id", json!("no uuid")), Some("bad_value")),
+        (with("event_id", json!(id.simple().to_string())), Some("bad_value")),
         (with("dwell_ms", json!(-5)), Some("bad_value")),
+        (with("dwell_ms", json!("5")), Some("bad_value")),
+        (fraction, None),
+        (with("device", json!({ "os": ["ios"] })), None),
         (with("user_id", json!(READER as u64)), None),
         (with("device", json!("t\u{e9}l\u{e9}phone \u{1f4f1} \u{0}".repeat(40))), None),
         (with("unknown", json!({ "a": [1, { "b": null }] })), None),

@@ -64,6 +64,8 @@ async fn whole_life(parts: &Parts, ids: Ids, seed: u64) {
     writer.allow((events + changes) / 8);
     let epochs = built_while_serving(&built, &readers, ids).await;
     assert_eq!(epochs, 2);
+    let rows = built.node.metric("edgefeed_resync_rows_total").await;
+    assert!(rows.iter().any(|(of, rows)| of.contains("table=") && *rows > 0.0), "{rows:?}");
     writer.idle().await;
     stage.drained(&writer.ends()).await;
     whole.node.start_ready().await;

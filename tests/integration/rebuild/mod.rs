@@ -5,8 +5,11 @@
 mod built;
 mod killed;
 mod left_behind;
+mod restored;
 mod same;
 mod world_m;
+
+use std::time::Duration;
 
 use crate::center::log::{Author, HOUR, Ids, MINUTE, Shape};
 use crate::center::stage::{Member, Stage};
@@ -15,6 +18,8 @@ use crate::real::events::now_ms;
 pub(crate) const PARTITIONS: u32 = 4;
 /// Records a second while they come.
 const RATE: f64 = 4_000.0;
+/// What Kafka's retention is set to when it is to overtake somebody.
+const RETENTION: Duration = Duration::from_secs(2);
 
 /// A log of thirty hours, so that a day of arrival is over in it, with repeats and late events.
 fn author(ids: Ids, events: usize, changes: usize, seed: u64) -> Author {

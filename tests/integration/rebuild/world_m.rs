@@ -33,7 +33,6 @@ const BATCH: usize = 2_000;
 const LOADED: u32 = 100;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "`make prove-bootstrap` runs it"]
 async fn a_world_at_the_center_becomes_a_node_that_ranks_as_if_it_had_consumed_it() {
     let promise = "a world at the center becomes a node that ranks as if it had consumed it";
     let Some(parts) = Parts::or_unproved(promise) else { return };

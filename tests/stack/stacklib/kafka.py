@@ -37,6 +37,9 @@ def configuration(state):
         "group.min.session.timeout.ms": 1000,
         # A broker that was killed may come back as soon as the controller has missed it: 2 s instead of 9.
         "broker.session.timeout.ms": 2000, "broker.heartbeat.interval.ms": 500,
+        # A retention that a test gives its topics is kept to the second, from the broker's start on; without one nothing goes,
+        # however old the times that a test writes.
+        "log.retention.check.interval.ms": 500, "log.initial.task.delay.ms": 500, "log.retention.ms": -1,
         # Small: the defaults would take a quarter of the heap.
         "log.cleaner.dedupe.buffer.size": 8 << 20, "num.network.threads": 2, "num.io.threads": 4,
     }

@@ -8,7 +8,7 @@ none of the later compact encodings. Layouts: https://kafka.apache.org/protocol
 import socket
 import struct
 
-FETCH, LIST_OFFSETS, METADATA, CREATE_TOPICS, DELETE_TOPICS = 1, 2, 3, 19, 20
+FETCH, LIST_OFFSETS, METADATA, CREATE_TOPICS, DELETE_TOPICS, ALTER_CONFIGS = 1, 2, 3, 19, 20, 44
 ERRORS = {3: "no such topic or partition", 6: "not the leader", 17: "invalid topic name", 36: "topic exists already",
           37: "invalid partitions", 40: "invalid configuration"}
 UNKNOWN_TOPIC, TOPIC_EXISTS = 3, 36
@@ -140,6 +140,19 @@ class Kafka:
         for _, code in answer.array(lambda: (answer.string(), answer.number("h"))):
             if code:
                 raise KafkaError(code, f"topic {name} not deleted")
+
+    def configure_topic(self, name, config):
+        """Sets some settings of a topic; those that are None are the broker's again."""
+        topic, set_to, delete = 2, 0, 1
+        settings = array([string(key) + struct.pack(">b", delete if value is None else set_to) + string(value)
+                          for key, value in config.items()])
+        resource = struct.pack(">b", topic) + string(name) + settings
+        answer = self.call(ALTER_CONFIGS, 0, array([resource]) + struct.pack(">?", False))
+        answer.number("i")
+        for code, detail, _, _ in answer.array(
+                lambda: (answer.number("h"), answer.string(), answer.number("b"), answer.string())):
+            if code:
+                raise KafkaError(code, f"topic {name} not configured", detail)
 
     def offset(self, topic, partition, when):
         """The first offset (when = -2) or the one after the last (when = -1)."""

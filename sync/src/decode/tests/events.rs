@@ -1,6 +1,6 @@
 use edgefeed_storage::model::{Action, Change, DeadReason, Event, Id, Outcome, Topic};
 
-use super::super::{Decode, MAX_AHEAD_MS, MAX_BEHIND_MS, decode, derived_event_id};
+use super::super::{Decode, MAX_AHEAD_MS, MAX_BEHIND_MS, decode, derived_event_id, posted_event};
 use super::{NOW_MS, OFFSET, RECORD_MS, U64, UUID, read, reason, uuid};
 
 const FULL: &str = r#"{"event_id":"0190f5f0-1111-7abc-8def-0123456789ab","event_time":"2026-11-22T19:03:41.120Z",
@@ -98,6 +98,22 @@ fn event_time_is_bounded_by_the_records_time_both_ends_included() {
     }
     for time in [RECORD_MS - MAX_BEHIND_MS - 1, RECORD_MS + MAX_AHEAD_MS + 1, i64::MIN, i64::MAX, 0] {
         assert_eq!(reason(Topic::Events, &at(time), &U64), DeadReason::TimeOutOfRange, "{time}");
+    }
+}
+
+#[test]
+fn what_is_posted_has_the_documented_types_where_a_record_is_read_for_what_it_says() {
+    for (field, value) in [
+        ("event_id", "\"0190f5f011117abc8def0123456789ab\""),
+        ("event_time", "\"1795374221120\""),
+        ("event_time", "\"2026-11-22 19:03:41.120Z\""),
+        ("dwell_ms", "\"7\""),
+    ] {
+        let text = format!(r#"{{"user_id":1,"post_id":2,"action":"like","{field}":{value}}}"#);
+        let refused = posted_event(&text, U64.ids, Id(1), RECORD_MS).unwrap_err();
+        assert_eq!(refused.reason, DeadReason::BadValue, "{text}");
+        let record = text.replace('}', &format!(r#","event_time":{RECORD_MS}}}"#));
+        event(if field == "event_time" { &text } else { &record }, &U64);
     }
 }
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Installs schemathesis into a venv of its own, outside the clone. Prints the program's path.
+# venv.sh NAME: installs what tests/NAME/requirements.txt names into a venv of its own, outside the clone. Prints where its
+# programs are.
 set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-home=${EDGEFEED_SCHEMATHESIS_HOME:-$HOME/.cache/edgefeed/schemathesis}
-stamp=$( (cat "$here/requirements.txt"; python3 -c 'import sys; print(sys.version, sys.base_prefix)') | sha256sum | cut -d' ' -f1)
+requirements=$(cd "$(dirname "$0")" && pwd)/$1/requirements.txt
+home=$HOME/.cache/edgefeed/$1
+stamp=$( (cat "$requirements"; python3 -c 'import sys; print(sys.version, sys.base_prefix)') | sha256sum | cut -d' ' -f1)
 
 mkdir -p "$home"
 # Two test runs may start at once; the second waits and then finds the work done.
@@ -19,7 +20,7 @@ if [ "$(cat "$home/stamp" 2>/dev/null || true)" != "$stamp" ]; then
     rm -rf "$home/venv"
     python3 -m venv "$home/venv"
   fi
-  "$home/venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$here/requirements.txt" >&2
+  "$home/venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$requirements" >&2
   echo "$stamp" >"$home/stamp"
 fi
-echo "$home/venv/bin/schemathesis"
+echo "$home/venv/bin"

@@ -57,8 +57,8 @@ prove-overload: setup ## two and five times the load a node can answer, with and
 prove-verify: setup ## 100 defects of each kind put into center and node, found and mended (short version in `make test`)
 	tests/integration/center/prove.sh center::verify EDGEFEED_DEFECTS=100
 
-prove-figures: setup ## the figures of the README on this machine: ingest, world M, start to ready
-	cargo bench --locked --workspace --bench figures
+prove-figures: setup ## the figures of the README on this machine: ingest, world M, pages, one query a page (some: FIGURES="world_m pinned")
+	benches/figures/prove.sh $(FIGURES)
 
 prove-start: setup ## a store of 1 GB: kill -9 under writes, first page and ready within the figures, its backup against a plain copy (short version in `make test`)
 	EDGEFEED_START_MB=1000 EDGEFEED_KILLS=5 cargo test $(CARGO_FLAGS) --test integration start:: -- --nocapture

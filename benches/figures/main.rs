@@ -7,6 +7,7 @@
     reason = "a bench prints, and fails by panicking"
 )]
 
+mod center;
 mod discover;
 mod ingest;
 mod pinned;
@@ -34,6 +35,9 @@ fn main() {
     }
     if asked("pinned") {
         pinned::run();
+    }
+    if asked("center") {
+        center::run();
     }
     if asked("discover") {
         discover::run();

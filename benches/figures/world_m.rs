@@ -107,7 +107,7 @@ pub(crate) fn open(dir: &std::path::Path) -> Arc<Store> {
     Arc::new(Store::open(&config, OpenOptions { ids: IdKind::Uuid, apply_truncates: false }).unwrap())
 }
 
-fn feed_over(store: &Arc<Store>) -> Feed {
+pub(crate) fn feed_over(store: &Arc<Store>) -> Feed {
     let (trending, lag) = (Arc::new(TrendingPosts::default()), Arc::new(Lag::default()));
     Feed::new(Arc::clone(store), trending, lag, Arc::new(Tuning::default()))
 }

@@ -119,11 +119,12 @@ impl Pin {
     fn read(&self, rank: usize) -> Option<Pinned> {
         let row = self.rows.chunks_exact(width(self.kind)).nth(rank)?;
         let (id, row) = row.split_at(self.kind.width());
-        let id = id.iter().fold(0, |id, byte| id << 8 | u128::from(*byte));
+        let mut whole = [0; 16];
+        whole.get_mut(16 - id.len()..)?.copy_from_slice(id);
         let term = |at: usize| row.get(8 * at..)?.first_chunk().map(|bytes| f64::from_le_bytes(*bytes));
         let sources = *row.last()?;
         Some(Pinned {
-            id: Id(id),
+            id: Id(u128::from_be_bytes(whole)),
             sources: Sources::of_bits(sources & !SERVED),
             terms: Terms { freshness: term(0)?, engagement: term(1)?, affinity: term(2)? },
             served: sources & SERVED != 0,

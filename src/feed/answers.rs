@@ -178,6 +178,9 @@ impl Answers {
             made.page.degraded.push(PIN_LOST);
             return Ok(made);
         };
+        if let Some(made) = self.feed.pinned_at_once(request, &pin, place, now_ms) {
+            return Ok(made);
+        }
         let (request, place) = (request.clone(), place.clone());
         self.reading(move |feed| feed.pinned(&request, &pin, &place, now_ms)).await?
     }

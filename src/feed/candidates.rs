@@ -5,8 +5,8 @@ mod probe;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use edgefeed_storage::model::{Counters, Id, TimestampMs};
-use edgefeed_storage::{AuthorNo, PostFacts, PostNo, StoreError, View, Viewer};
+use edgefeed_storage::model::{Counters, TimestampMs};
+use edgefeed_storage::{AuthorNo, PostFacts, PostNo, Seen, StoreError, View, Viewer};
 use hashbrown::HashMap;
 
 use crate::cursor::{Keyset, Served};
@@ -57,14 +57,13 @@ struct Shares {
 }
 
 impl Shares {
-    fn left(&self, view: &View<'_>, post: PostNo) -> bool {
-        let taken = || view.facts(post).and_then(|facts| self.taken.get(&facts.author()).copied());
-        self.most == 0 || taken().unwrap_or(0) < self.most
+    fn left(&self, author: AuthorNo) -> bool {
+        self.most == 0 || self.taken.get(&author).is_none_or(|taken| *taken < self.most)
     }
 
-    fn take(&mut self, view: &View<'_>, post: PostNo) {
-        if let Some(facts) = view.facts(post).filter(|_| self.most > 0) {
-            *self.taken.entry(facts.author()).or_default() += 1;
+    fn take(&mut self, author: AuthorNo) {
+        if self.most > 0 {
+            *self.taken.entry(author).or_default() += 1;
         }
     }
 }
@@ -74,7 +73,7 @@ impl Candidates {
     pub(super) fn ranked(
         view: &mut View<'_>,
         config: &Config,
-        trending: &[Id],
+        trending: &[Seen],
         shown: &Served,
         now_ms: TimestampMs,
     ) -> Result<Self, StoreError> {
@@ -123,8 +122,7 @@ impl Candidates {
     }
 
     /// Takes a post in if it may be shown, and counts it when not.
-    fn admit(&mut self, gather: &Gather<'_>, post: PostNo, source: Sources) -> bool {
-        let Some(facts) = gather.view.facts(post) else { return false };
+    fn admit(&mut self, gather: &Gather<'_>, post: PostNo, facts: &PostFacts, source: Sources) -> bool {
         if !gather.shown.is_empty() && gather.shown.holds(facts.id()) {
             return false;
         }
@@ -140,33 +138,43 @@ impl Candidates {
         }
     }
 
-    /// The newest posts of some authors. Looks at no more posts than it takes to fill the cap: most of an author's
-    /// fortnight is never touched.
+    /// The newest posts of some authors, in no order. Looks at no more posts than it takes to fill the cap: most of an
+    /// author's fortnight is never touched.
     fn by(&mut self, gather: &Gather<'_>, by: By<'_>) {
+        let view = gather.view;
+        // In two steps, here and below: what lies apart in memory comes side by side then, not one after the other.
+        let authors: Vec<&[(TimestampMs, PostNo)]> = by.authors.iter().map(|author| view.posts_of(*author)).collect();
+        let newest: Vec<TimestampMs> =
+            authors.iter().map(|posts| posts.first().map_or(TimestampMs::MIN, |(created_at, _)| *created_at)).collect();
         let mut listed: Vec<(TimestampMs, PostNo)> = Vec::with_capacity(4 * by.authors.len());
-        for author in by.authors {
-            let posts = gather.view.posts_of(*author);
+        for (posts, _) in authors.iter().zip(newest).filter(|(_, newest)| *newest >= by.since) {
             let recent = posts.iter().take_while(|(created_at, _)| *created_at >= by.since);
             match by.below {
                 None => listed.extend(recent),
                 Some(place) => listed.extend(recent.skip_while(|(created_at, post)| {
-                    gather.view.facts(*post).is_none_or(|facts| !place.is_above(*created_at, facts.id()))
+                    view.facts(*post).is_none_or(|facts| !place.is_above(*created_at, facts.id()))
                 })),
             }
         }
+        let order = |left: &_, right: &_| newest_first(view, left, right);
         let mut rest = listed.as_mut_slice();
         let mut room = by.max;
         let mut shares = Shares { most: gather.config.author_max, taken: HashMap::new() };
         while room > 0 && !rest.is_empty() {
-            let chunk = room.saturating_mul(2).min(rest.len());
+            let chunk = room.min(rest.len());
             if chunk < rest.len() {
-                rest.select_nth_unstable_by(chunk, |left, right| newest_first(gather.view, left, right));
+                rest.select_nth_unstable_by(chunk, order);
             }
             let (newest, older) = rest.split_at_mut(chunk);
-            newest.sort_unstable_by(|left, right| newest_first(gather.view, left, right));
-            for (_, post) in newest {
-                if room > 0 && shares.left(gather.view, *post) && self.admit(gather, *post, by.source) {
-                    shares.take(gather.view, *post);
+            if shares.most > 0 {
+                // Which of an author's posts come first matters here alone: there is room for all of these.
+                newest.sort_unstable_by(order);
+            }
+            let facts: Vec<(PostNo, &PostFacts)> =
+                newest.iter().filter_map(|(_, post)| Some((*post, view.facts(*post)?))).collect();
+            for (post, facts) in facts {
+                if shares.left(facts.author()) && self.admit(gather, post, facts, by.source) {
+                    shares.take(facts.author());
                     room -= 1;
                 }
             }
@@ -174,13 +182,14 @@ impl Candidates {
         }
     }
 
-    fn trending(&mut self, gather: &Gather<'_>, trending: &[Id]) {
+    fn trending(&mut self, gather: &Gather<'_>, trending: &[Seen]) {
         let mut room = gather.config.trending_max;
-        for post in trending.iter().filter_map(|id| gather.view.find(*id)) {
+        let posts = trending.iter().filter_map(|seen| gather.view.find_seen(seen));
+        for (post, facts) in posts.filter_map(|post| Some((post, gather.view.facts(post)?))) {
             if room == 0 {
                 return;
             }
-            room -= usize::from(self.admit(gather, post, Sources::TRENDING));
+            room -= usize::from(self.admit(gather, post, facts, Sources::TRENDING));
         }
     }
 
@@ -267,14 +276,24 @@ fn load(
     Ok((view.viewer(), Vec::new(), false))
 }
 
-/// The authors of highest affinity, ties by id, highest first. Who is blocked, or the viewer, takes nobody's place.
+/// The authors of highest affinity, in no order.
 fn favourites(view: &View<'_>, viewer: &Viewer, config: &Config) -> Vec<AuthorNo> {
-    let mut authors: Vec<(u64, Option<Id>, AuthorNo)> = viewer
-        .history
-        .iter()
-        .map(|(author, sum)| (score::interactions(&config.affinity, sum), view.author_id(*author), *author))
-        .filter(|(sum, _, author)| *sum > 0 && *author != viewer.me && !viewer.blocked.contains(author))
-        .collect();
-    authors.sort_unstable_by(|left, right| right.cmp(left));
-    authors.into_iter().take(config.affinity_authors_max).map(|(_, _, author)| author).collect()
+    let mut authors = liked(viewer, config);
+    let most = config.affinity_authors_max;
+    if most < authors.len() {
+        authors.select_nth_unstable_by(most, |left, right| most_liked(view, left, right));
+        authors.truncate(most);
+    }
+    authors.into_iter().map(|(_, author)| author).collect()
+}
+
+/// Everybody of any affinity, with its interactions. Who is blocked, or the viewer, takes nobody's place.
+fn liked(viewer: &Viewer, config: &Config) -> Vec<(u64, AuthorNo)> {
+    let authors = viewer.history.iter().map(|(author, sum)| (score::interactions(&config.affinity, sum), *author));
+    authors.filter(|(sum, author)| *sum > 0 && *author != viewer.me && !viewer.blocked.contains(author)).collect()
+}
+
+/// The highest affinity first, ties by id, highest first.
+fn most_liked(view: &View<'_>, left: &(u64, AuthorNo), right: &(u64, AuthorNo)) -> Ordering {
+    right.0.cmp(&left.0).then_with(|| view.author_id(right.1).cmp(&view.author_id(left.1)))
 }

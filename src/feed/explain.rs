@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use edgefeed_storage::model::{Id, TimestampMs};
-use edgefeed_storage::{PostFacts, PostNo, PostRow, View};
+use edgefeed_storage::{PostFacts, PostNo, PostRow, Seen, View};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -199,7 +199,7 @@ fn look(
     view: &View<'_>,
     numbers: &Numbers,
     candidates: &Candidates,
-    trending: &[Id],
+    trending: &[Seen],
     post: PostNo,
     now_ms: TimestampMs,
 ) -> Looked {
@@ -214,8 +214,7 @@ fn look(
     if !candidates.has(post) {
         return Looked { sources, ranked: alone(), ..Looked::at(Stage::NotACandidate, None) };
     }
-    let mut posts = scored(candidates);
-    posts.sort_unstable_by(ranking::by_score);
+    let posts = ranking::best_first(&scored(candidates));
     let id = view.facts(post).map(PostFacts::id);
     let rank = posts.iter().position(|other| Some(other.id) == id);
     let order = select::space(posts.iter().map(|post| post.author), &config.spacing, usize::MAX);

@@ -52,7 +52,10 @@ pub struct JsonId(pub IdKind, pub Id);
 impl Serialize for JsonId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
-            IdKind::Uuid => serializer.serialize_str(&self.0.format(self.1)),
+            IdKind::Uuid => {
+                let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+                serializer.serialize_str(uuid::Uuid::from_u128(self.1.0).hyphenated().encode_lower(&mut text))
+            }
             IdKind::U64 => serializer.serialize_u64(u64::try_from(self.1.0).unwrap_or(u64::MAX)),
         }
     }

@@ -34,7 +34,31 @@ impl Feed {
         place: &RankedPlace,
         now_ms: TimestampMs,
     ) -> Result<Made, FeedError> {
-        let mut view = self.store.view(request.viewer, now_ms)?;
+        let view = self.store.view(request.viewer, now_ms)?;
+        self.pinned_in(view, request, pin, place, now_ms)
+    }
+
+    /// The same, if all of it is in memory and nobody else is at work there. Most pages are made so: a thread that may
+    /// wait would cost as much as the page.
+    pub(super) fn pinned_at_once(
+        &self,
+        request: &FeedRequest,
+        pin: &Pin,
+        place: &RankedPlace,
+        now_ms: TimestampMs,
+    ) -> Option<Made> {
+        let view = self.store.view_at_once(request.viewer, now_ms)?;
+        self.pinned_in(view, request, pin, place, now_ms).ok()
+    }
+
+    fn pinned_in(
+        &self,
+        mut view: View<'_>,
+        request: &FeedRequest,
+        pin: &Pin,
+        place: &RankedPlace,
+        now_ms: TimestampMs,
+    ) -> Result<Made, FeedError> {
         let limit = request.limit.min(place.served.room());
         let taken = take(&mut view, pin, usize::from(place.at), limit, now_ms)?;
         let served = place.served.and(taken.posts.iter().map(|post| post.id));
@@ -82,8 +106,10 @@ fn take(view: &mut View<'_>, pin: &Pin, mut at: usize, limit: usize, now_ms: Tim
         if stretch.is_empty() {
             return Ok(taken);
         }
-        let ids: Vec<_> = stretch.iter().map(|post| post.id).collect();
-        taken.complete &= view.load_posts(&ids)?;
+        if stretch.iter().any(|post| view.find(post.id).is_none()) {
+            let ids: Vec<_> = stretch.iter().map(|post| post.id).collect();
+            taken.complete &= view.load_posts(&ids)?;
+        }
         let viewer = view.viewer();
         for post in stretch {
             at += 1;

@@ -38,7 +38,7 @@ impl Feed {
         if !lately.is_empty() {
             posts.iter_mut().for_each(|post| post.served = lately.contains(&post.id));
         }
-        posts.sort_unstable_by(ranking::by_score);
+        let posts = ranking::best_first(&posts);
         let order = places(&posts, &config.spacing, request.limit.min(shown.room()));
         metrics::ranked(started.elapsed());
         metrics::ranked_by(numbers.set);

@@ -21,8 +21,7 @@ impl Feed {
         let trending = self.trending.latest(&self.store, now_ms);
         let mut view = self.store.view(viewer, now_ms)?;
         let candidates = Candidates::ranked(&mut view, config, &trending, &Served::default(), now_ms)?;
-        let mut posts = candidates.score(&view, config, now_ms);
-        posts.sort_unstable_by(ranking::by_score);
+        let posts = ranking::best_first(&candidates.score(&view, config, now_ms));
         let order = select::space(posts.iter().map(|post| post.author), &config.spacing, PLACES);
         let shown = order.into_iter().filter_map(|rank| {
             let post = posts.get(rank)?;

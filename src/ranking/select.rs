@@ -1,19 +1,21 @@
 //! Who stands where: place by place the best-scored post that may stand there.
 //!
 //! Posts of one author are kept apart; where none may stand, the best-scored one left does. A post is deferred, never
-//! dropped. Authors wait in two heaps (those that may stand now, those that may later), so the cost is n log authors
-//! whatever the world looks like.
+//! dropped. Posts are read in order of score and no further than the places asked for take; those that were passed over
+//! wait with their authors in two heaps (authors who may stand now, and later). So a page looks at little more than its
+//! own posts, and the whole order costs n log authors whatever the world looks like.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
+use std::iter;
 
 use edgefeed_storage::AuthorNo;
 use hashbrown::HashMap;
 
 use super::config::Spacing;
 
-/// One author's posts still to be placed, and where the last ones stand.
-#[derive(Debug)]
+/// One author's posts that were passed over, and where the last ones that were placed stand.
+#[derive(Debug, Default)]
 struct Queue {
     /// Ranks (positions in the order by score), best first.
     ranks: VecDeque<usize>,
@@ -38,14 +40,85 @@ impl Queue {
         open
     }
 
-    fn take(&mut self, place: usize, rules: &Spacing) -> Option<usize> {
-        let rank = self.ranks.pop_front()?;
+    fn take(&mut self, place: usize, rules: &Spacing) {
         self.places.push_back(place);
         if self.places.len() > rules.window_max {
             self.places.pop_front();
         }
         self.in_first += usize::from(place < rules.first_places);
-        Some(rank)
+    }
+}
+
+/// The authors met so far. Each with posts that were passed over is either ready or waits.
+#[derive(Debug, Default)]
+struct Authors {
+    numbers: HashMap<AuthorNo, usize>,
+    queues: Vec<Queue>,
+    /// Who may stand at this place, with their best post.
+    ready: BinaryHeap<Reverse<(usize, usize)>>,
+    /// Who may stand from some place on.
+    waiting: BinaryHeap<Reverse<(usize, usize)>>,
+}
+
+impl Authors {
+    fn number(&mut self, author: AuthorNo) -> usize {
+        *self.numbers.entry(author).or_insert_with(|| {
+            self.queues.push(Queue::default());
+            self.queues.len() - 1
+        })
+    }
+
+    /// The best of those passed over that may stand here.
+    fn deferred(&mut self, place: usize, rules: &Spacing) -> Option<usize> {
+        while let Some(Reverse((_, number))) =
+            self.waiting.peek().filter(|Reverse((opens, _))| *opens <= place).copied()
+        {
+            self.waiting.pop();
+            self.ready.extend(self.queues[number].ranks.front().map(|rank| Reverse((*rank, number))));
+        }
+        let Reverse((_, number)) = self.ready.pop()?;
+        self.place(number, place, rules)
+    }
+
+    /// Reads on until a post may stand here. For when nobody is ready.
+    fn read(
+        &mut self,
+        unread: impl Iterator<Item = (usize, AuthorNo)>,
+        place: usize,
+        rules: &Spacing,
+    ) -> Option<usize> {
+        for (rank, author) in unread {
+            let number = self.number(author);
+            let queue = &mut self.queues[number];
+            if queue.ranks.is_empty() {
+                let opens = queue.opens_at(rules);
+                if opens <= place {
+                    queue.take(place, rules);
+                    return Some(rank);
+                }
+                self.waiting.push(Reverse((opens, number)));
+            }
+            queue.ranks.push_back(rank);
+        }
+        None
+    }
+
+    /// Nobody may stand here, and nothing is left to read: the best-scored post left does.
+    fn force(&mut self, place: usize, rules: &Spacing) -> Option<usize> {
+        let numbers = self.waiting.iter().map(|Reverse((_, number))| *number);
+        let best = numbers.min_by_key(|number| self.queues[*number].ranks.front())?;
+        self.waiting.retain(|Reverse((_, number))| *number != best);
+        self.place(best, place, rules)
+    }
+
+    fn place(&mut self, number: usize, place: usize, rules: &Spacing) -> Option<usize> {
+        let queue = &mut self.queues[number];
+        let rank = queue.ranks.pop_front();
+        queue.take(place, rules);
+        if !queue.ranks.is_empty() {
+            self.waiting.push(Reverse((queue.opens_at(rules), number)));
+        }
+        rank
     }
 }
 
@@ -62,63 +135,22 @@ pub fn space_in_two(
     rules: &Spacing,
     places: usize,
 ) -> Vec<usize> {
-    let mut after: Vec<(usize, usize)> = Vec::new();
-    let mut numbers: HashMap<AuthorNo, usize> = HashMap::new();
-    let mut queues: Vec<Queue> = Vec::new();
-    let mut total = 0;
-    for (rank, author) in authors.into_iter().enumerate() {
-        let number = *numbers.entry(author).or_insert_with(|| {
-            queues.push(Queue { ranks: VecDeque::new(), places: VecDeque::new(), in_first: 0 });
-            queues.len() - 1
-        });
-        if rank < first {
-            queues[number].ranks.push_back(rank);
-        } else {
-            after.push((rank, number));
-        }
-        total = rank + 1;
-    }
-    let mut ready: BinaryHeap<Reverse<(usize, usize)>> = queues
-        .iter()
-        .enumerate()
-        .filter_map(|(number, queue)| Some(Reverse((*queue.ranks.front()?, number))))
-        .collect();
-    let mut waiting: BinaryHeap<Reverse<(usize, usize)>> = BinaryHeap::new();
-    let mut order = Vec::with_capacity(total.min(places));
-    for place in 0..total.min(places) {
-        if ready.is_empty() && waiting.is_empty() {
-            for (rank, number) in std::mem::take(&mut after) {
-                if queues[number].ranks.is_empty() {
-                    waiting.push(Reverse((queues[number].opens_at(rules), number)));
-                }
-                queues[number].ranks.push_back(rank);
-            }
-        }
-        while let Some(Reverse((_, number))) = waiting.peek().copied().filter(|Reverse((opens, _))| *opens <= place) {
-            waiting.pop();
-            ready.extend(queues[number].ranks.front().map(|rank| Reverse((*rank, number))));
-        }
-        let number = match ready.pop() {
-            Some(Reverse((_, number))) => number,
-            None => match force(&mut waiting, &queues) {
-                Some(number) => number,
-                None => break,
-            },
-        };
-        let queue = &mut queues[number];
-        order.extend(queue.take(place, rules));
-        if !queue.ranks.is_empty() {
-            waiting.push(Reverse((queue.opens_at(rules), number)));
+    let mut unread = authors.into_iter().enumerate().peekable();
+    let mut met = Authors::default();
+    let mut order = Vec::new();
+    // The second part begins when nothing of the first is left, so its posts never wait beside those.
+    let mut end = first;
+    while order.len() < places {
+        let place = order.len();
+        let part = iter::from_fn(|| unread.next_if(|(rank, _)| *rank < end));
+        let rank = met.deferred(place, rules).or_else(|| met.read(part, place, rules));
+        match rank.or_else(|| met.force(place, rules)) {
+            Some(rank) => order.push(rank),
+            None if unread.peek().is_some() => end = usize::MAX,
+            None => break,
         }
     }
     order
-}
-
-/// Nobody may stand here: the author of the best-scored post left does.
-fn force(waiting: &mut BinaryHeap<Reverse<(usize, usize)>>, queues: &[Queue]) -> Option<usize> {
-    let best = waiting.iter().map(|Reverse((_, number))| *number).min_by_key(|number| queues[*number].ranks.front())?;
-    waiting.retain(|Reverse((_, number))| *number != best);
-    Some(best)
 }
 
 #[cfg(test)]

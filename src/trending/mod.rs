@@ -5,8 +5,8 @@ mod pages;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use edgefeed_storage::Store;
-use edgefeed_storage::model::{Id, TimestampMs};
+use edgefeed_storage::model::TimestampMs;
+use edgefeed_storage::{Seen, Store};
 use parking_lot::Mutex;
 
 use crate::ranking::trending::{self, Trending, Window};
@@ -32,7 +32,7 @@ struct Found {
     /// By [`Window::ALL`].
     windows: [Arc<[Trending]>; Window::ALL.len()],
     /// The day's posts alone: what the ranking takes its candidates from.
-    day: Arc<[Id]>,
+    day: Arc<[Seen]>,
 }
 
 impl TrendingPosts {
@@ -43,7 +43,7 @@ impl TrendingPosts {
     }
 
     /// The day's posts found last; found now where that has never been done.
-    pub fn latest(&self, store: &Store, now_ms: TimestampMs) -> Arc<[Id]> {
+    pub fn latest(&self, store: &Store, now_ms: TimestampMs) -> Arc<[Seen]> {
         Arc::clone(&self.found(store, now_ms).day)
     }
 
@@ -69,7 +69,7 @@ impl TrendingPosts {
             }
         });
         let windows = standings.map(best);
-        let day = windows[Window::Day as usize].iter().map(|post| post.id).collect();
+        let day = store.places(windows[Window::Day as usize].iter().map(|post| post.id)).into();
         let found = Arc::new(Found { at: now_ms, windows, day });
         self.found.store(Some(Arc::clone(&found)));
         found

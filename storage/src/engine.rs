@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     Cache, ColumnFamily, DB, DBPinnableSlice, Direction, IngestExternalFileOptions, IteratorMode, ReadOptions,
-    Snapshot, WriteBatch,
+    ReadTier, Snapshot, WriteBatch,
 };
 
 use crate::error::{Result, StoreError};
@@ -52,6 +52,18 @@ impl Engine {
         let cf = self.cf(family)?;
         let values = self.db.batched_multi_get_cf(cf, keys, false);
         values.into_iter().map(|value| value.map_err(StoreError::from)).collect()
+    }
+
+    /// The same without a look at the disk: [`StoreError::WouldWait`] where it takes one.
+    pub(crate) fn get_cached(&self, family: Family, keys: &[Key]) -> Result<Vec<Option<DBPinnableSlice<'_>>>> {
+        let mut options = ReadOptions::default();
+        options.set_read_tier(ReadTier::BlockCache);
+        let values = self.db.batched_multi_get_cf_opt(self.cf(family)?, keys, false, &options);
+        let waits = |error: rocksdb::Error| match error.kind() {
+            rocksdb::ErrorKind::Incomplete => StoreError::WouldWait,
+            _ => error.into(),
+        };
+        values.into_iter().map(|value| value.map_err(waits)).collect()
     }
 
     /// Visits every entry whose key starts with `prefix`, in key order, until `visit` returns false.

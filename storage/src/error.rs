@@ -56,6 +56,9 @@ pub enum StoreError {
         /// The operating system's word.
         source: std::io::Error,
     },
+    /// Only of what is asked to be done at once: a lock or the disk is in the way. Ask again where that may be waited for.
+    #[error("the store would have to be waited for")]
+    WouldWait,
     /// RocksDB refused. After a failed write, stop and start again: the log is read anew from the stored offset.
     #[error("rocksdb: {0}")]
     Engine(#[from] rocksdb::Error),

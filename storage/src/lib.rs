@@ -63,5 +63,5 @@ pub use spool::{SpoolBounds, SpoolItem, SpoolState, Spooled};
 pub use stats::Stats;
 pub use store::{OpenOptions, Store};
 pub use value::{Base, Begin, CommentRow, DeadLetter, Forgotten, LinkRow, PostRow};
-pub use view::View;
+pub use view::{Seen, View};
 pub use viewer::{AFFINITY_DAYS, Viewer};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use parking_lot::RwLockReadGuard;
 
 use crate::counters::{self, RowCounts};
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use crate::hot::{self, AuthorNo, Hot, PostFacts, PostNo};
 use crate::key::Family;
 use crate::model::{Id, TimestampMs, day_of};
@@ -26,6 +26,16 @@ pub struct View<'a> {
     hot: RwLockReadGuard<'a, Hot>,
     viewer: Arc<Viewer>,
     now_ms: TimestampMs,
+    /// Whether it may wait for a lock or for the disk.
+    may_wait: bool,
+}
+
+/// A post, and where in memory it was: saves looking for it there later, as long as it has not moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The post.
+    pub id: Id,
+    place: PostNo,
 }
 
 impl Store {
@@ -36,9 +46,18 @@ impl Store {
             let viewer = self.viewer(viewer, now_ms)?;
             let hot = self.hot.read();
             if viewer.fits(hot.generation(), day) {
-                return Ok(View { store: self, hot, viewer, now_ms });
+                return Ok(View { store: self, hot, viewer, now_ms, may_wait: true });
             }
         }
+    }
+
+    /// The same where nothing has to be waited for, and `None` where something has. What such a view does not find in
+    /// memory is an error to it: [`StoreError::WouldWait`]. For threads that have more to do than this.
+    pub fn view_at_once(&self, viewer: Id, now_ms: TimestampMs) -> Option<View<'_>> {
+        let viewer = self.viewers.get(viewer)?;
+        let hot = self.hot.try_read()?;
+        let fits = viewer.fits(hot.generation(), day_of(now_ms));
+        fits.then_some(View { store: self, hot, viewer, now_ms, may_wait: false })
     }
 
     /// One reader's facts, kept ones where they still fit. Takes the projection's lock itself: call it without.
@@ -59,6 +78,12 @@ impl Store {
             }
             facts.intern(&mut self.hot.write(), id);
         }
+    }
+
+    /// Where these posts are now, for [`View::find_seen`]; without those that are not in memory.
+    pub fn places(&self, posts: impl IntoIterator<Item = Id>) -> Vec<Seen> {
+        let hot = self.hot.read();
+        posts.into_iter().filter_map(|id| Some(Seen { id, place: hot.find(id)? })).collect()
     }
 
     /// Visits the posts held in memory, a few thousand under one lock at a time: everything with an event of late
@@ -103,6 +128,7 @@ impl View<'_> {
             if missing.is_empty() {
                 return Ok(true);
             }
+            self.wait()?;
             let (store, now_ms) = (self.store, self.now_ms);
             RwLockReadGuard::unlocked(&mut self.hot, || store.load_authors(&missing, now_ms))?;
             if !self.viewer.fits(self.hot.generation(), day_of(now_ms)) {
@@ -121,6 +147,7 @@ impl View<'_> {
             if missing.is_empty() {
                 return Ok(true);
             }
+            self.wait()?;
             let (store, now_ms) = (self.store, self.now_ms);
             let there = RwLockReadGuard::unlocked(&mut self.hot, || store.load_posts(&missing, now_ms))?;
             missing = there.into_iter().filter(|post| !self.hot.has_post(*post)).collect();
@@ -129,6 +156,11 @@ impl View<'_> {
             }
         }
         Ok(missing.is_empty())
+    }
+
+    /// To be called before waiting.
+    fn wait(&self) -> Result<()> {
+        if self.may_wait { Ok(()) } else { Err(StoreError::WouldWait) }
     }
 
     /// The projection started over: the reader's facts need its new numbers.
@@ -151,6 +183,12 @@ impl View<'_> {
         self.hot.facts(post)
     }
 
+    /// The post of [`Store::places`], if it is still in memory.
+    #[inline]
+    pub fn find_seen(&self, seen: &Seen) -> Option<PostNo> {
+        self.hot.find_from(seen.id, seen.place)
+    }
+
     /// A post in memory.
     pub fn find(&self, id: Id) -> Option<PostNo> {
         self.hot.find(id)
@@ -170,8 +208,11 @@ impl View<'_> {
     /// Which of these posts the reader's own `likes` rows are about, in the order asked.
     pub fn liked(&self, posts: &[Id]) -> Result<Vec<bool>> {
         let keys: Vec<_> = posts.iter().map(|post| self.store.keys.two(self.viewer.id, *post)).collect();
-        let rows = self.store.engine.get_many(Family::Likes, &keys)?;
-        rows.iter()
+        let engine = &self.store.engine;
+        let rows =
+            if self.may_wait { engine.get_many(Family::Likes, &keys) } else { engine.get_cached(Family::Likes, &keys) };
+        rows?
+            .iter()
             .map(|row| match row {
                 Some(bytes) => Ok(value::decode::<LinkRow>(Family::Likes, bytes)?.removed.is_none()),
                 None => Ok(false),
@@ -208,7 +249,9 @@ impl Store {
             let no_apply = self.writer.read_recursive();
             for author in chunk {
                 let posts = hot::load_author(self.source(no_apply.overlay()), *author, now_ms)?;
-                self.hot.write().put_author(*author, posts);
+                let mut hot = self.hot.write();
+                hot.now(now_ms);
+                hot.put_author(*author, posts);
             }
         }
         self.hot.write().evict();

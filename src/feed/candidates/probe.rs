@@ -1,11 +1,11 @@
 //! Where one post stands in each source: the sources themselves, without their ends.
 
-use edgefeed_storage::model::{Id, TimestampMs};
-use edgefeed_storage::{PostFacts, PostNo, View, Viewer};
+use edgefeed_storage::model::TimestampMs;
+use edgefeed_storage::{AuthorNo, PostFacts, PostNo, Seen, View, Viewer};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{By, Candidates, Gather, affine, favourites, followed};
+use super::{By, Candidates, Gather, affine, followed, liked, most_liked, newest_first};
 use crate::cursor::Served;
 use crate::ranking::{Config, Sources};
 
@@ -68,14 +68,15 @@ impl Candidates {
         view: &View<'_>,
         viewer: &Viewer,
         config: &Config,
-        trending: &[Id],
+        trending: &[Seen],
         post: PostNo,
         now_ms: TimestampMs,
     ) -> BySource {
         let nothing_shown = Served::default();
         let gather = Gather { view, viewer, config, shown: &nothing_shown, now_ms };
-        let everybody = Config { affinity_authors_max: usize::MAX, ..config.clone() };
-        let ranked = favourites(view, viewer, &everybody);
+        let mut ranked = liked(viewer, config);
+        ranked.sort_unstable_by(|left, right| most_liked(view, left, right));
+        let ranked: Vec<AuthorNo> = ranked.into_iter().map(|(_, author)| author).collect();
         let favourites = ranked.get(..config.affinity_authors_max).unwrap_or(&ranked);
         let author = view.facts(post).map(PostFacts::author);
         let author_position = ranked.iter().position(|other| Some(*other) == author).map(|at| at + 1);
@@ -119,10 +120,13 @@ fn standing(gather: &Gather<'_>, by: By<'_>, post: PostNo) -> Standing {
 fn position(gather: &Gather<'_>, by: By<'_>, post: PostNo) -> Option<usize> {
     let mut all = Candidates::new(true);
     all.by(gather, by);
-    all.posts.iter().position(|(other, _)| *other == post).map(|at| at + 1)
+    let dated = |(post, _): &(PostNo, Sources)| Some((gather.view.facts(*post)?.created_at(), *post));
+    let mut posts: Vec<_> = all.posts.iter().filter_map(dated).collect();
+    posts.sort_unstable_by(|left, right| newest_first(gather.view, left, right));
+    posts.iter().position(|(_, other)| *other == post).map(|at| at + 1)
 }
 
-fn trending_standing(gather: &Gather<'_>, trending: &[Id], post: PostNo) -> Standing {
+fn trending_standing(gather: &Gather<'_>, trending: &[Seen], post: PostNo) -> Standing {
     let limit = gather.config.trending_max;
     let endless = Config { trending_max: usize::MAX, ..gather.config.clone() };
     let mut all = Candidates::new(true);

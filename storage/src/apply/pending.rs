@@ -274,6 +274,7 @@ impl Pending {
 
     /// Carries the batch over into the projection. `loaded` are posts read after the write, counters included.
     pub(super) fn project(&self, hot: &mut Hot, loaded: Vec<(Id, LoadedPost)>, now_ms: TimestampMs) {
+        hot.now(now_ms);
         let counted = self.hours.iter().chain(&self.spooled);
         for ((post, hour), sum) in counted.filter(|((_, hour), _)| *hour <= hour_of(now_ms) + 1) {
             hot.add_events(*post, *hour, sum);

@@ -42,14 +42,17 @@ impl Hot {
     /// Puts one post in place, instead of what was known of it. Returns its slot.
     pub(crate) fn put_post(&mut self, author: AuthorNo, post: LoadedPost) -> PostNo {
         let hours = post.hours.len() * HOUR_BYTES;
-        let facts = PostFacts {
+        let mut facts = PostFacts {
             id: post.id,
             author,
             created_at: post.created_at,
             likes: post.counts.likes,
             comments: post.counts.comments,
             hours: post.hours,
+            recent: HourCounts::new(0, &Counters::default()),
+            newest: 0,
         };
+        facts.sum_up(self.hour);
         self.bytes += hours;
         if let Some(slot) = self.post_numbers.get(&post.id) {
             if let Some(old) = self.posts[slot.0 as usize].replace(facts) {
@@ -162,6 +165,7 @@ impl Hot {
             }
         };
         facts.hours[at].add(counters);
+        facts.sum_up(self.hour);
     }
 
     /// Takes events that were added before off an hour of a post, if it is here.
@@ -174,6 +178,12 @@ impl Hot {
             facts.hours.remove(at);
             self.bytes -= HOUR_BYTES;
         }
+        facts.sum_up(self.hour);
+    }
+
+    /// Says which hour runs.
+    pub(crate) fn now(&mut self, now_ms: TimestampMs) {
+        self.hour = hour_of(now_ms);
     }
 
     /// Throws everything away: numbers are given out anew, and everything is read again when it is asked for.
@@ -258,18 +268,23 @@ impl Hot {
         }
     }
 
-    /// Forgets what has left every window, over a range of slots: posts past their age, hours past theirs.
+    /// Forgets what has left every window, over a range of slots: posts past their age, hours past theirs. What stays is
+    /// summed up to the hour that runs.
     /// Returns whether there are slots behind the range.
     pub(crate) fn age(&mut self, slots: std::ops::Range<usize>, now_ms: TimestampMs) -> bool {
         let oldest = now_ms.saturating_sub(super::POST_AGE_KEPT_MS);
         let hour = hour_of(now_ms);
         self.active = hour.saturating_sub(ACTIVE_HOURS);
+        self.hour = hour;
         let end = slots.end.min(self.posts.len());
         for slot in slots.start..end {
             let Some(facts) = &mut self.posts[slot] else { continue };
             let before = facts.hours.len();
             facts.hours.retain(|counts| counts.hour.saturating_add(POST_HOURS_KEPT) >= hour);
             self.bytes -= (before - facts.hours.len()) * HOUR_BYTES;
+            if facts.hours.len() < before || facts.recent.hour != hour {
+                facts.sum_up(hour);
+            }
             if facts.created_at < oldest && !facts.active_since(self.active) {
                 let id = facts.id;
                 self.unlist(id);

@@ -93,6 +93,7 @@ impl Hot {
         let Source { engine, keys, .. } = source;
         let mut hot = Self::new(budget, 0);
         hot.active = hour_of(now_ms).saturating_sub(ACTIVE_HOURS);
+        hot.now(now_ms);
         let mut hours = read_all_hours(source, now_ms)?;
         let mut author: Option<(Id, Vec<LoadedPost>)> = None;
         engine.scan_all(Family::AuthorPosts, &[], |key, _| {

@@ -6,6 +6,8 @@
 
 mod change;
 mod load;
+#[cfg(test)]
+mod tests;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -22,6 +24,8 @@ pub(crate) const AUTHOR_POSTS_MAX: usize = 2_000;
 /// A post with an event in this many hours stays in memory, whoever wrote it: trending looks at all of them, for seven
 /// days at the longest.
 pub(crate) const ACTIVE_HOURS: u32 = 7 * 24;
+/// Hours whose sum stands ready beside each post: those that ranking looks at unless it is configured otherwise.
+const SUMMED_HOURS: u32 = 24;
 
 /// An author's number in the projection. Valid within one generation of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -80,6 +84,11 @@ pub struct PostFacts {
     comments: i64,
     /// By hour, ascending.
     hours: Vec<HourCounts>,
+    /// The sum of the [`SUMMED_HOURS`] that end with its hour. A page asks every candidate for it, and `hours` lies
+    /// elsewhere in memory: a walk there costs more than all the arithmetic of a score.
+    recent: HourCounts,
+    /// The hour of the last of `hours`; 0 where there is none.
+    newest: Hour,
 }
 
 impl PostFacts {
@@ -113,7 +122,8 @@ impl PostFacts {
 
     /// The hourly counters from hour `first` to hour `last`, both included, ascending. `dwell_ms` is not kept here.
     pub fn hours(&self, first: Hour, last: Hour) -> impl Iterator<Item = (Hour, Counters)> + '_ {
-        self.hours
+        let hours = if self.newest < first { &[] } else { self.hours.as_slice() };
+        hours
             .iter()
             .filter(move |counts| (first..=last).contains(&counts.hour))
             .map(|counts| (counts.hour, counts.counters()))
@@ -122,9 +132,18 @@ impl PostFacts {
     /// The sum of the hourly counters from hour `first` to hour `last`, both included. `dwell_ms` is not kept here.
     #[inline]
     pub fn sum(&self, first: Hour, last: Hour) -> Counters {
+        if last == self.recent.hour && first.saturating_add(SUMMED_HOURS - 1) == last {
+            return self.recent.counters();
+        }
+        self.walk(first, last)
+    }
+
+    /// [`PostFacts::sum`] of any hours.
+    fn walk(&self, first: Hour, last: Hour) -> Counters {
         let mut sum = Counters::default();
         // The newest hours are asked for, and they stand last.
-        for counts in self.hours.iter().rev().skip_while(|counts| counts.hour > last) {
+        let newest_first = self.hours.iter().rev().filter(|_| self.newest >= first);
+        for counts in newest_first.skip_while(|counts| counts.hour > last) {
             if counts.hour < first {
                 break;
             }
@@ -137,8 +156,14 @@ impl PostFacts {
         sum
     }
 
+    /// To be called after every change to `hours`, and when the hour that runs is another.
+    fn sum_up(&mut self, hour: Hour) {
+        self.newest = self.hours.last().map_or(0, |counts| counts.hour);
+        self.recent = HourCounts::new(hour, &self.walk(hour.saturating_sub(SUMMED_HOURS - 1), hour));
+    }
+
     fn active_since(&self, first: Hour) -> bool {
-        self.hours.last().is_some_and(|counts| counts.hour >= first)
+        !self.hours.is_empty() && self.newest >= first
     }
 }
 
@@ -164,6 +189,8 @@ pub(crate) struct Hot {
     unlisted_bytes: usize,
     /// The first hour whose events keep a post for trending.
     active: Hour,
+    /// The hour that ran when this was last changed: sums that stand ready end with it, or with one before.
+    hour: Hour,
     partial: bool,
     author_numbers: HashMap<Id, AuthorNo>,
     authors: Vec<AuthorSlot>,
@@ -181,6 +208,7 @@ impl Hot {
             bytes: 0,
             unlisted_bytes: 0,
             active: 0,
+            hour: 0,
             partial: true,
             author_numbers: HashMap::new(),
             authors: Vec::new(),
@@ -225,6 +253,12 @@ impl Hot {
 
     pub(crate) fn find(&self, id: Id) -> Option<PostNo> {
         self.post_numbers.get(&id).copied()
+    }
+
+    /// The same for a post that was in some place a while ago, where it most likely still is.
+    pub(crate) fn find_from(&self, id: Id, place: PostNo) -> Option<PostNo> {
+        let there = self.facts(place).is_some_and(|facts| facts.id == id);
+        if there { Some(place) } else { self.find(id) }
     }
 
     pub(crate) fn author_id(&self, author: AuthorNo) -> Option<Id> {

@@ -39,13 +39,14 @@ fn after_kill_9_under_writes_a_node_answers_at_once_and_is_ready_soon() {
     let bytes = copies::size(&home.store());
     println!("a store of {:.0} MB, {records} records, in {:.0} s", mb(bytes), begun.elapsed().as_secs_f64());
     let reader = town.reader();
-    thread::scope(|scope| {
+    let worst = thread::scope(|scope| {
         // Dropped on the way out, failing or not, which ends the writer.
-        let (_running, stop) = channel();
+        let (running, stop) = channel::<()>();
         let town = &town;
         scope.spawn(move || town.write(&stop));
         let mut node = home.start();
         node.wait_caught_up();
+        let mut worst = (Duration::ZERO, Duration::ZERO);
         for number in 1..=kills {
             let before = applied(&node);
             node.wait_until("to apply more", |ingest| next_offsets(ingest) > before + 500);
@@ -55,17 +56,20 @@ fn after_kill_9_under_writes_a_node_answers_at_once_and_is_ready_soon() {
             let (answered, ready) = place.back(begun, reader);
             let (answered_s, ready_s) = (answered.as_secs_f64(), ready.as_secs_f64());
             println!("kill {number}: first page {answered_s:.2} s, ready {ready_s:.2} s after the start");
-            if held_to_figures {
-                assert!(answered <= ANSWERS_WITHIN && ready <= READY_WITHIN, "the figures of the contract");
-            }
+            worst = (worst.0.max(answered), worst.1.max(ready));
         }
-        drop(_running);
+        drop(running);
         assert_eq!(node.terminate().0, Some(0));
+        worst
     });
     copies::against_a_plain_copy(&home, bytes);
     let ends = claims(&compare::open(&home.store(), IdKind::Uuid));
     let restored = claims(&compare::open(&home.beside("restored"), IdKind::Uuid));
     assert_eq!(restored, ends, "what came back is what was there");
+    if held_to_figures {
+        // Last, so that everything is measured however this ends.
+        assert!(worst.0 <= ANSWERS_WITHIN && worst.1 <= READY_WITHIN, "the figures of the contract: {worst:?}");
+    }
 }
 
 /// How many records it has applied, of all partitions.

@@ -18,8 +18,8 @@ use crate::log::{PARTITIONS, settings, topic_name};
 /// Records a second of live traffic.
 const RATE: f64 = 2_000.0;
 const TICK: Duration = Duration::from_millis(5);
-/// What world M comes to on disk, in megabytes.
-const WORLD_M_MB: usize = 800;
+/// What world M comes to on disk while it is written, in megabytes.
+const WORLD_M_MB: usize = 930;
 const BATCH: usize = 2_000;
 
 pub(super) struct Town {

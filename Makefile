@@ -5,7 +5,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/edgefeed/target
 # One profile and one feature set everywhere: RocksDB's C++ is built once. Always the whole workspace, for the same reason.
 CARGO_FLAGS := --release --workspace --locked
 
-.PHONY: demo test check bench setup prove-chains prove-kill prove-center prove-outage prove-spool prove-explain prove-openapi prove-load prove-overload prove-figures prove-start prove-backup prove-bootstrap prove-verify image help
+.PHONY: demo test check bench setup prove-chains prove-kill prove-center prove-catch-up prove-outage prove-spool prove-explain prove-openapi prove-load prove-overload prove-figures prove-start prove-backup prove-bootstrap prove-verify image help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | column -t -s "$$(printf '\t')"
@@ -32,6 +32,9 @@ prove-chains: setup ## 10,000 cursor chains over two nodes of a changing world, 
 
 prove-center: setup ## 200,000 events exactly once in ClickHouse through 36 faults (short version in `make test`)
 	tests/integration/center/prove.sh center::exactly_once EDGEFEED_EVENTS=200000 EDGEFEED_CHANGES=20000 EDGEFEED_FAULTS=36
+
+prove-catch-up: setup ## 3,000,000 materialized events brought into ClickHouse, against the same inserts by hand (short version in `make test`)
+	tests/integration/center/prove.sh center::catch_up EDGEFEED_BACKLOG=3000000
 
 prove-outage: setup ## ClickHouse away for 2 minutes of load and 3 hours of record time (short version in `make test`)
 	tests/integration/center/prove.sh center::outage EDGEFEED_OUTAGE_S=120

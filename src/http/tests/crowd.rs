@@ -124,7 +124,7 @@ async fn requests_above_those_in_work_are_turned_away_at_once_and_the_others_are
 /// operators' one nobody.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_work_waits_too_long_a_share_is_turned_away_and_operators_are_answered() {
-    let public = start(Config { max_wait_ms: 5, ..Config::default() }, &nobody()).await;
+    let public = start(Config { max_wait_ms: 20, ..Config::default() }, &nobody()).await;
     let operators = Server::start_behind(Edge::admin(&Config::default(), None), routes(&nobody())).await;
     let busy = Arc::new(AtomicBool::new(true));
     let hogs: Vec<_> = (0..8)

@@ -140,17 +140,20 @@ impl Rebuilder {
         // Its hold on the database goes before somebody opens it.
         drop(build);
         let next = self.open(serving, epoch).await?;
-        let next = Generation::start(&self.grounds, next).map_err(|failure| failure.to_string())?;
-        match self.catch_up(&next).await {
-            Ok(()) => {
-                self.take_over(next, epoch).await?;
-                serde_json::to_value(outcome).map_err(|error| error.to_string())
-            }
-            Err(why) => {
-                drop(next.stop().await);
-                Err(why)
-            }
-        }
+        self.come_to_serve(next, epoch).await?;
+        serde_json::to_value(outcome).map_err(|error| error.to_string())
+    }
+
+    /// Starts the next generation over a store, lets it catch up, and puts it in the place of the one that serves. Where that
+    /// fails nobody has the store open any more.
+    pub(super) async fn come_to_serve(&self, store: Arc<Store>, epoch: u32) -> Result<(), String> {
+        let next = Generation::start(&self.grounds, store).map_err(|failure| failure.to_string())?;
+        let Err(why) = self.catch_up(&next).await else { return self.take_over(next, epoch).await };
+        drop(next.stop().await);
+        let left = Arc::downgrade(&next.store);
+        drop(next);
+        let_go(&left).await;
+        Err(why)
     }
 
     pub(super) async fn open(&self, serving: Arc<Store>, epoch: u32) -> Result<Arc<Store>, String> {
@@ -162,7 +165,7 @@ impl Rebuilder {
     }
 
     /// Waits until the next generation has applied what Kafka has, and has it in memory. The old one answers meanwhile.
-    pub(super) async fn catch_up(&self, next: &Generation) -> Result<(), String> {
+    async fn catch_up(&self, next: &Generation) -> Result<(), String> {
         while !(next.lag.caught_up() && next.is_warm()) {
             if self.stop.load(Ordering::Acquire) {
                 return Err("the node is stopping; order it again, it goes on behind what was done".to_owned());
@@ -183,7 +186,7 @@ impl Rebuilder {
     }
 
     /// The next generation answers from now on, here and after any start. Then the old one stops and goes.
-    pub(super) async fn take_over(&self, next: Arc<Generation>, epoch: u32) -> Result<(), String> {
+    async fn take_over(&self, next: Arc<Generation>, epoch: u32) -> Result<(), String> {
         let storage = self.grounds.config.storage.clone();
         let (store, current) = (Arc::clone(&next.store), storage.clone());
         let flipped = spawn_blocking(move || store.make_current(&current)).await;
@@ -265,7 +268,7 @@ impl Rebuilder {
 }
 
 /// Waits until nobody has a store any more; tells whether that came to be.
-pub(super) async fn let_go(store: &Weak<Store>) -> bool {
+async fn let_go(store: &Weak<Store>) -> bool {
     let deadline = Instant::now() + LET_GO;
     while store.strong_count() > 0 && Instant::now() < deadline {
         tokio::time::sleep(LOOK).await;

@@ -11,8 +11,7 @@ use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
-use super::generation::Generation;
-use super::rebuild::{Rebuilder, let_go};
+use super::rebuild::Rebuilder;
 use crate::backup::{Backups, Manifest, Wishes};
 use crate::config::Config;
 use crate::forget::Forgetter;
@@ -90,17 +89,7 @@ impl Rebuilder {
             .map_err(|error| error.to_string())?;
         let store = self.open(Arc::clone(&serving), epoch).await?;
         self.forget_again(serving, &store).await?;
-        let next = Generation::start(&self.grounds, store).map_err(|failure| failure.to_string())?;
-        match self.catch_up(&next).await {
-            Ok(()) => self.take_over(next, epoch).await.map(|()| epoch),
-            Err(why) => {
-                drop(next.stop().await);
-                let left = Arc::downgrade(&next.store);
-                drop(next);
-                let_go(&left).await;
-                Err(why)
-            }
-        }
+        self.come_to_serve(store, epoch).await.map(|()| epoch)
     }
 
     /// Whoever was forgotten since the backup was made is forgotten in it before anybody is answered from it.

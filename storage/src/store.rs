@@ -152,7 +152,8 @@ impl Store {
         self.keys.0
     }
 
-    /// A number that no other store has, given when it was made. (A copy of a store has its original's until what belongs to one node alone is taken out of it.)
+    /// A number that no other store has, given when it was made. (A copy of a store has its original's until what belongs to
+    /// one node alone is taken out of it.)
     pub fn identity(&self) -> Result<u128> {
         let place = Self::identity_key();
         let _one_at_a_time = self.writer.write();

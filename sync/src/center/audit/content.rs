@@ -6,16 +6,13 @@
 
 use std::fmt::Write as _;
 
-use edgefeed_storage::model::{Id, IdKind, TimestampMs};
+use edgefeed_storage::model::{Id, IdKind, TimestampMs, Version};
 use xxhash_rust::xxh64::xxh64;
 
 use crate::center::row::{CdcRow, EventRow, action, sent_time};
 use crate::center::tables::Table;
 
-/// The bits of a version that a record tells.
-pub(super) const VERSION_BITS: u64 = (1 << 56) - 1;
-
-/// The same for the server.
+/// The number as the server computes it.
 pub(super) fn sql(table: Table) -> String {
     let ms = |column: &str| format!("toString(toUnixTimestamp64Milli({column}))");
     let id = |column: &str| format!("toString({column})");
@@ -45,7 +42,7 @@ pub(super) fn sql(table: Table) -> String {
     };
     let version = match table {
         Table::Events => String::new(),
-        _ => format!(", toString(bitAnd(_version, {VERSION_BITS})), toString(_deleted)"),
+        _ => format!(", toString(bitAnd(_version, {})), toString(_deleted)", Version::MAX_VALUE),
     };
     format!("xxHash64(concatWithSeparator('|', {}{version}, {}))", parts.join(", "), ms("_ts"))
 }
@@ -98,7 +95,7 @@ pub(crate) fn of_cdc(ids: IdKind, row: &CdcRow, version: u64, deleted: bool, ts:
             created(&mut text, created_at);
         }
     }
-    text.put(version & VERSION_BITS);
+    text.put(version & Version::MAX_VALUE);
     text.put(u8::from(deleted));
     text.end(ts)
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::time::Duration;
 
-use edgefeed_storage::model::{Id, IdKind, RowKey};
+use edgefeed_storage::model::{Id, IdKind, RowKey, Version};
 
 use super::lists::{Events, RowKeys};
 use super::{Center, content};
@@ -112,7 +112,7 @@ impl Center {
         let sql = format!(
             "SELECT [{}] AS key, max(bitAnd(_version, {})) AS version FROM {} WHERE ({}) IN ? GROUP BY key",
             texts.join(", "),
-            content::VERSION_BITS,
+            Version::MAX_VALUE,
             table.name(),
             columns.join(", ")
         );

@@ -164,13 +164,7 @@ impl Counted {
 
 impl Counter {
     pub(super) fn told(&self) -> Finding {
-        let empty = |sums: &[u64]| sums.iter().all(|sum| *sum == 0);
-        let kind = match (empty(&self.held), empty(&self.due)) {
-            (true, _) => Kind::Lost,
-            (_, true) => Kind::Foreign,
-            _ if self.held.iter().zip(&self.due).take(6).all(|(held, due)| *held == 2 * due) => Kind::Doubled,
-            _ => Kind::Altered,
-        };
+        let kind = Kind::of_sums(&self.held, &self.due);
         let detail = format!("holds {:?}, events make it {:?}", self.held, self.due);
         Finding { side: Side::Node, table: self.counted.name(), kind, key: self.key.join(" "), detail }
     }

@@ -30,6 +30,9 @@ impl Side {
     }
 }
 
+/// Sums that add up, of views and of nodes' counts alike: five counts and the time dwelt.
+const ADDED_UP: usize = 6;
+
 impl Kind {
     /// The name for people and programs.
     pub const fn name(self) -> &'static str {
@@ -38,6 +41,17 @@ impl Kind {
             Self::Doubled => "doubled",
             Self::Altered => "altered",
             Self::Foreign => "foreign",
+        }
+    }
+
+    /// What is wrong with sums that differ from what they should be. A last time behind them does not double.
+    pub(super) fn of_sums(held: &[u64], due: &[u64]) -> Self {
+        let empty = |sums: &[u64]| sums.iter().all(|sum| *sum == 0);
+        match (empty(held), empty(due)) {
+            (true, _) => Self::Lost,
+            (_, true) => Self::Foreign,
+            _ if held.iter().zip(due).take(ADDED_UP).all(|(held, due)| *held == 2 * due) => Self::Doubled,
+            _ => Self::Altered,
         }
     }
 }
@@ -219,13 +233,7 @@ impl Disputed {
 }
 
 fn told_sum(sum: &Sum) -> Finding {
-    let empty = |sums: &[u64]| sums.iter().all(|value| *value == 0);
-    let kind = match (empty(&sum.held), empty(&sum.due)) {
-        (true, _) => Kind::Lost,
-        (_, true) => Kind::Foreign,
-        _ if sum.held.iter().zip(&sum.due).take(6).all(|(held, due)| *held == 2 * due) => Kind::Doubled,
-        _ => Kind::Altered,
-    };
+    let kind = Kind::of_sums(&sum.held, &sum.due);
     let key = format!("{} arrived {}", sum.key.key.join(" "), super::explained::date(sum.key.arrived));
     let detail = format!("holds {:?}, events make it {:?}", sum.held, sum.due);
     Finding { side: Side::Center, table: sum.key.view.table(), kind, key, detail }

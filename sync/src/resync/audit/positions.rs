@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use edgefeed_storage::model::{Id, RowKey, TimestampMs, TopicPartition};
+use edgefeed_storage::model::{Id, RowKey, TimestampMs, TopicPartition, Version};
 use tokio::sync::mpsc;
 
 use super::expect::{Name, Row};
@@ -156,9 +156,8 @@ impl Audit {
             return Ok(rows.into_iter().filter(|(_, row)| !here(row)).collect());
         }
         let known = self.center.known_versions(table, self.ids(), &keys, self.limit).await?;
-        let bits = (1 << 56) - 1;
         let superseded = |row: &Row| match row.name {
-            Name::Row(key) => known.get(&key).is_some_and(|version| *version >= row.version & bits),
+            Name::Row(key) => known.get(&key).is_some_and(|version| *version >= row.version & Version::MAX_VALUE),
             Name::Event(..) => false,
         };
         Ok(rows.into_iter().filter(|(_, row)| !superseded(row)).collect())

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use edgefeed_storage::key::Family;
-use edgefeed_storage::model::{IdKind, RowKey, Topic};
+use edgefeed_storage::model::{IdKind, RowKey, Topic, Version};
 use edgefeed_storage::{CommentRow, LinkRow, PostRow, Store};
 
 use super::finding::{Disputed, Side, Verdict};
@@ -99,12 +99,12 @@ impl Audit {
             let newest_here = self.newest(key)?;
             // Of a deleted row the center still knows the version.
             let newest_there =
-                center.as_ref().map(|row| row.version & VERSION_BITS).or_else(|| known.get(&key).copied());
+                center.as_ref().map(|row| row.version & Version::MAX_VALUE).or_else(|| known.get(&key).copied());
             // Of what Kafka still has, the center was held against the log: a newer record would have been missed there.
             let from_log = center
                 .as_ref()
                 .map_or_else(|| ground.reaches(topic_of(table), None), |row| ground.reaches(topic_of(table), row.at));
-            let wrong = match (newest_here.map(|version| version & VERSION_BITS), newest_there) {
+            let wrong = match (newest_here.map(|version| version & Version::MAX_VALUE), newest_there) {
                 _ if from_log && passed => Side::Node,
                 (Some(here), Some(there)) if here > there => Side::Center,
                 (Some(_), None) => Side::Center,
@@ -134,9 +134,6 @@ impl Audit {
         })
     }
 }
-
-/// The bits of a version that the log tells.
-const VERSION_BITS: u64 = (1 << 56) - 1;
 
 /// The topic whose rows a table holds.
 pub(super) const fn topic_of(table: Table) -> Option<Topic> {

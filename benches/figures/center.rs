@@ -11,15 +11,15 @@ use std::time::{Duration, Instant};
 use edgefeed::feed::FeedRequest;
 use edgefeed::ranking::config::Affinity;
 use edgefeed::ranking::score::interactions;
-use edgefeed::world::{World, WorldConfig};
+use edgefeed::world::World;
 use edgefeed_storage::Store;
-use edgefeed_storage::model::{Id, IdKind, hour_of};
+use edgefeed_storage::model::{Id, hour_of};
 use reqwest::Client;
 use sqlx::{Connection, Executor, PgConnection};
 use tokio::runtime::Builder;
 use uuid::Uuid;
 
-use crate::world_m::{self, directory, feed_over};
+use crate::world_m::{self, feed_over};
 
 const CLICKHOUSE: &str = "EDGEFEED_TEST_CLICKHOUSE";
 const POSTGRES: &str = "EDGEFEED_TEST_POSTGRES";
@@ -58,13 +58,8 @@ pub(crate) fn run() {
         println!("\none query a page: SKIPPED, {CLICKHOUSE} and {POSTGRES} name no servers (tests/stack/README.md)");
         return;
     };
-    let world = World::new(WorldConfig::world_m(1, IdKind::Uuid));
+    let (world, store) = world_m::in_memory();
     let now_ms = world.config().now_ms;
-    if !directory().join("built").exists() {
-        world_m::build(&world, &directory());
-    }
-    let store = world_m::open(&directory());
-    store.warm(now_ms).unwrap();
     let runtime = Builder::new_multi_thread().worker_threads(ASKERS).enable_all().build().unwrap();
     let center = Center { client: Client::new(), url: clickhouse, now_ms };
     runtime.block_on(fill(&center, &postgres, &store, &world));

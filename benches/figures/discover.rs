@@ -5,24 +5,18 @@ use std::time::{Duration, Instant};
 use edgefeed::ranking::trending::Window;
 use edgefeed::suggest;
 use edgefeed::trending::TrendingPosts;
-use edgefeed::world::{World, WorldConfig};
 use edgefeed_storage::Store;
-use edgefeed_storage::model::{Id, IdKind};
+use edgefeed_storage::model::Id;
 
 use crate::table::times;
-use crate::world_m::{self, directory};
+use crate::world_m;
 
 const PASSES: usize = 20;
 const READERS: u64 = 1_000;
 
 pub(crate) fn run() {
-    let world = World::new(WorldConfig::world_m(1, IdKind::Uuid));
+    let (world, store) = world_m::in_memory();
     let now_ms = world.config().now_ms;
-    if !directory().join("built").exists() {
-        world_m::build(&world, &directory());
-    }
-    let store = world_m::open(&directory());
-    store.warm(now_ms).unwrap();
     println!("\nworld M, beside the feed");
     let posts = TrendingPosts::default();
     let pass = |_| {

@@ -19,12 +19,8 @@ use crate::table::{quantile, resident_mb, times};
 const PAGES: usize = 20_000;
 
 pub(crate) fn run() {
-    let world = World::new(WorldConfig::world_m(1, IdKind::Uuid));
-    let now_ms = world.config().now_ms;
-    let dir = directory();
-    if !dir.join("built").exists() {
-        build(&world, &dir);
-    }
+    let world = built();
+    let (now_ms, dir) = (world.config().now_ms, directory());
     println!("\nworld M");
     let before = resident_mb();
     let started = Instant::now();
@@ -97,12 +93,29 @@ fn parts(store: &Arc<Store>, viewers: &[Id], now_ms: i64, whole: &[Duration]) {
     println!("    whole page p50 {:.0} µs", quantile(&whole, 0.5).as_secs_f64() * 1e6);
 }
 
-pub(crate) fn directory() -> PathBuf {
+/// World M, its store built where that is not done yet.
+fn built() -> World {
+    let (world, dir) = (World::new(WorldConfig::world_m(1, IdKind::Uuid)), directory());
+    if !dir.join("built").exists() {
+        build(&world, &dir);
+    }
+    world
+}
+
+/// World M and its store, all in memory.
+pub(crate) fn in_memory() -> (World, Arc<Store>) {
+    let world = built();
+    let store = open(&directory());
+    store.warm(world.config().now_ms).unwrap();
+    (world, store)
+}
+
+fn directory() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
     target.join("world-m-1")
 }
 
-pub(crate) fn open(dir: &std::path::Path) -> Arc<Store> {
+fn open(dir: &std::path::Path) -> Arc<Store> {
     let config = Config { dir: dir.join("store"), ..Config::default() };
     Arc::new(Store::open(&config, OpenOptions { ids: IdKind::Uuid, apply_truncates: false }).unwrap())
 }
@@ -112,7 +125,7 @@ pub(crate) fn feed_over(store: &Arc<Store>) -> Feed {
     Feed::new(Arc::clone(store), trending, lag, Arc::new(Tuning::default()))
 }
 
-pub(crate) fn build(world: &World, dir: &std::path::Path) {
+fn build(world: &World, dir: &std::path::Path) {
     drop(std::fs::remove_dir_all(dir));
     std::fs::create_dir_all(dir).unwrap();
     println!("\nbuilding world M in {} …", dir.display());

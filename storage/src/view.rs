@@ -1,5 +1,8 @@
 //! The one door for readers: a consistent set of facts about one reader and the posts they may see.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use parking_lot::RwLockReadGuard;

@@ -16,6 +16,8 @@ use crate::value::{self, Base, LinkRow, SpoolRow};
 
 /// Days of history that affinity sums: today and the 89 before.
 pub const AFFINITY_DAYS: Day = 90;
+/// Rows of `likes` of one reader that are read with their facts. Whoever has more is looked up page by page.
+const LIKES_MAX: usize = 512;
 
 /// One reader's follows, history, blocks, hides and views.
 #[derive(Debug)]
@@ -39,12 +41,19 @@ pub struct Viewer {
     pub hidden: HashSet<Id>,
     /// Posts they viewed, and when last. Reaches back at least 24 hours.
     pub viewed: HashMap<Id, TimestampMs>,
+    /// Posts they like; `None` where there are too many to keep.
+    likes: Option<HashSet<Id>>,
 }
 
 impl Viewer {
     /// Whether this can still be used: author numbers and the day's window are those it was made with.
     pub(crate) fn fits(&self, generation: u32, day: Day) -> bool {
         self.generation == generation && self.day == day
+    }
+
+    /// Whether they like a post; `None` where only the store can tell.
+    pub(crate) fn likes(&self, post: Id) -> Option<bool> {
+        self.likes.as_ref().map(|likes| likes.contains(&post))
     }
 
     /// Bytes held, by estimate.
@@ -54,7 +63,8 @@ impl Viewer {
             + self.history.len() * size_of::<(AuthorNo, Counters)>()
             + self.blocked.len() * 8
             + self.hidden.len() * 24
-            + self.viewed.len() * 40;
+            + self.viewed.len() * 40
+            + self.likes.as_ref().map_or(0, |likes| likes.len() * 24);
         u64::try_from(held).unwrap_or(u64::MAX)
     }
 }
@@ -68,6 +78,7 @@ pub(crate) struct Facts {
     blocked: Vec<Id>,
     hidden: HashSet<Id>,
     viewed: HashMap<Id, TimestampMs>,
+    likes: Option<HashSet<Id>>,
 }
 
 impl Facts {
@@ -89,6 +100,7 @@ impl Facts {
         others(Family::Blocks, &mut facts.blocked, |value| removed(Family::Blocks, value))?;
         others(Family::BlockedBy, &mut facts.blocked, |_| Ok(false))?;
         facts.read_seen(&snap, keys, viewer)?;
+        facts.likes = read_likes(&snap, keys, viewer)?;
         for family in [Family::UserAuthorDays, Family::History] {
             facts.read_history(&snap, family, keys, viewer, day)?;
         }
@@ -203,8 +215,24 @@ impl Facts {
             blocked: self.blocked.iter().map(number).collect::<Option<_>>()?,
             hidden: self.hidden.clone(),
             viewed: self.viewed.clone(),
+            likes: self.likes.clone(),
         })
     }
+}
+
+/// The posts of a reader's live rows of `likes`; `None` where there are more rows than are kept.
+fn read_likes(snap: &Snap<'_>, keys: Keys, viewer: Id) -> Result<Option<HashSet<Id>>> {
+    let (mut likes, mut rows) = (HashSet::new(), 0);
+    snap.scan(Family::Likes, &keys.one(viewer), |key, value| {
+        rows += 1;
+        if let Some(([_, post], _)) = keys.split::<2>(key)
+            && !removed(Family::Likes, value)?
+        {
+            likes.insert(post);
+        }
+        Ok(rows <= LIKES_MAX)
+    })?;
+    Ok((rows <= LIKES_MAX).then_some(likes))
 }
 
 fn removed(family: Family, value: &[u8]) -> Result<bool> {

@@ -188,7 +188,10 @@ impl Writer {
                 pending.touch(blocker);
                 pending.touch(blocked);
             }
-            RowKey::Like(_, post) => pending.add_rows(post, if live { 1 } else { -1 }, 0),
+            RowKey::Like(user, post) => {
+                pending.add_rows(post, if live { 1 } else { -1 }, 0);
+                pending.touch(user);
+            }
             RowKey::User(_) | RowKey::Post(_) | RowKey::Comment(_) => {}
         }
     }

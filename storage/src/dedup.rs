@@ -95,19 +95,27 @@ impl Dedup {
         hour_of(watermark.saturating_sub(self.horizon()))
     }
 
-    /// Reads what the store remembers, once. `first_hour` tells each partition's horizon.
-    pub(crate) fn load(&mut self, engine: &Engine, first_hour: impl Fn(u32) -> Option<Hour>) -> Result<()> {
+    /// Reads what the store remembers of these partitions, once. `first_hour` tells each one's horizon; what lies before
+    /// it is passed over, however much that is.
+    pub(crate) fn load(
+        &mut self,
+        engine: &Engine,
+        partitions: impl Iterator<Item = u32>,
+        first_hour: impl Fn(u32) -> Option<Hour>,
+    ) -> Result<()> {
         if self.loaded {
             return Ok(());
         }
-        engine.scan_all(Family::Dedup, &[], |key, _| {
-            if let Some((partition, hour, id)) = key::split_dedup(key)
-                && first_hour(partition).is_some_and(|first| hour >= first)
-            {
-                self.remember(partition, hour, id);
-            }
-            Ok(true)
-        })?;
+        for partition in partitions {
+            let Some(first) = first_hour(partition) else { continue };
+            let (all, from) = (key::dedup_partition(partition), key::dedup_bucket(partition, first));
+            engine.scan_from(Family::Dedup, &all, &from, |key, _| {
+                if let Some((_, hour, id)) = key::split_dedup(key) {
+                    self.remember(partition, hour, id);
+                }
+                Ok(true)
+            })?;
+        }
         self.loaded = true;
         Ok(())
     }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
-    Cache, ColumnFamily, DB, DBPinnableSlice, Direction, IngestExternalFileOptions, IteratorMode, ReadOptions,
-    ReadTier, Snapshot, WriteBatch,
+    Cache, ColumnFamily, DB, DBPinnableSlice, DBRawIterator, IngestExternalFileOptions, ReadOptions, ReadTier,
+    Snapshot, WriteBatch,
 };
 
 use crate::error::{Result, StoreError};
@@ -29,7 +29,7 @@ impl Engine {
         crate::wal::mend(path).map_err(StoreError::io(path))?;
         let cache = Cache::new_lru_cache(budget.cache_bytes);
         let families = options::families(budget, &cache, retention, clock);
-        match DB::open_cf_descriptors(&options::database(budget, &cache), path, families) {
+        match DB::open_cf_descriptors(&options::database(budget, &cache)?, path, families) {
             Ok(db) => Ok(Self { db }),
             Err(error) if is_lock(&error) => Err(StoreError::Held { dir: path.to_owned() }),
             Err(error) => Err(error.into()),
@@ -87,6 +87,11 @@ impl Engine {
         walk(&self.db, self.cf(family)?, prefix, start, visit, ReadOptions::default())
     }
 
+    /// For many scans of one family in a row: to make a cursor takes longer than to move it. It sees the family as it is now.
+    pub(crate) fn cursor(&self, family: Family) -> Result<Cursor<'_>> {
+        Ok(Cursor(self.db.raw_iterator_cf(self.cf(family)?)))
+    }
+
     pub(crate) fn snapshot(&self) -> Snap<'_> {
         Snap { engine: self, snapshot: self.db.snapshot() }
     }
@@ -130,6 +135,28 @@ impl Engine {
             self.db.compact_range_cf(cf, None::<&[u8]>, None::<&[u8]>);
         }
         Ok(())
+    }
+}
+
+/// A place in a family.
+pub(crate) struct Cursor<'a>(DBRawIterator<'a>);
+
+impl Cursor<'_> {
+    /// As [`Engine::scan_from`].
+    pub(crate) fn scan_from(
+        &mut self,
+        prefix: &Key,
+        start: &Key,
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<bool>,
+    ) -> Result<()> {
+        self.0.seek(start);
+        while let Some((key, value)) = self.0.item().filter(|(key, _)| key.starts_with(prefix.as_ref())) {
+            if !visit(key, value)? {
+                return Ok(());
+            }
+            self.0.next();
+        }
+        Ok(self.0.status()?)
     }
 }
 
@@ -212,14 +239,15 @@ impl Engine {
         start: &[u8],
         mut visit: impl FnMut(&[u8], &[u8]) -> Result<bool>,
     ) -> Result<()> {
-        let mode = IteratorMode::From(start, Direction::Forward);
-        for entry in self.db.iterator_cf(self.cf(family)?, mode) {
-            let (key, value) = entry?;
-            if !visit(&key, &value)? {
-                break;
+        let mut entries = self.db.raw_iterator_cf(self.cf(family)?);
+        entries.seek(start);
+        while let Some((key, value)) = entries.item() {
+            if !visit(key, value)? {
+                return Ok(());
             }
+            entries.next();
         }
-        Ok(())
+        Ok(entries.status()?)
     }
 }
 

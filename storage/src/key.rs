@@ -280,7 +280,12 @@ pub fn dedup(partition: u32, bucket: Hour, event_id: u128) -> Key {
 
 /// The prefix of one partition's hour in `Dedup`.
 pub fn dedup_bucket(partition: u32, bucket: Hour) -> Key {
-    Key::new().push(&partition.to_be_bytes()).push(&bucket.to_be_bytes())
+    dedup_partition(partition).push(&bucket.to_be_bytes())
+}
+
+/// The prefix of a partition in `Dedup`.
+pub fn dedup_partition(partition: u32) -> Key {
+    Key::new().push(&partition.to_be_bytes())
 }
 
 /// Reads a `Dedup` key: partition, hour, event id.

@@ -45,6 +45,7 @@ mod value;
 mod view;
 mod viewer;
 mod wal;
+mod warm;
 
 pub use apply::{CountMend, Mend};
 pub use checkpoint::{Checkpoint, CheckpointFile};

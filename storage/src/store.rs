@@ -46,7 +46,9 @@ pub struct Store {
     pub(crate) sweeping: Mutex<()>,
     /// Held while a checkpoint is made, before every other lock.
     pub(crate) checkpointing: Mutex<()>,
-    /// Write-locked while a batch is applied, read-locked while the projection is filled from the store.
+    /// Held while the store is read into memory as a whole, before every other lock.
+    pub(crate) warming: Mutex<()>,
+    /// Write-locked while a batch is applied, read-locked while parts of the projection are filled from the store.
     pub(crate) writer: RwLock<Writer>,
     /// How the bases of all readers together were last taken: holds of those who have none of their own.
     pub(crate) whole: RwLock<Option<Base>>,
@@ -93,6 +95,7 @@ impl Store {
             history: Mutex::new(()),
             sweeping: Mutex::new(()),
             checkpointing: Mutex::new(()),
+            warming: Mutex::new(()),
             writer: RwLock::new(writer),
             whole: RwLock::new(whole),
             epoch,

@@ -38,7 +38,8 @@ pub struct View<'a> {
 pub struct Seen {
     /// The post.
     pub id: Id,
-    place: PostNo,
+    /// Where it was.
+    pub place: PostNo,
 }
 
 impl Store {
@@ -186,7 +187,7 @@ impl View<'_> {
         self.hot.facts(post)
     }
 
-    /// The post of [`Store::places`], if it is still in memory.
+    /// A post that was in some place, if it is still in memory.
     #[inline]
     pub fn find_seen(&self, seen: &Seen) -> Option<PostNo> {
         self.hot.find_from(seen.id, seen.place)
@@ -210,6 +211,9 @@ impl View<'_> {
 
     /// Which of these posts the reader's own `likes` rows are about, in the order asked.
     pub fn liked(&self, posts: &[Id]) -> Result<Vec<bool>> {
+        if let Some(liked) = posts.iter().map(|post| self.viewer.likes(*post)).collect() {
+            return Ok(liked);
+        }
         let keys: Vec<_> = posts.iter().map(|post| self.store.keys.two(self.viewer.id, *post)).collect();
         let engine = &self.store.engine;
         let rows =
@@ -283,13 +287,5 @@ impl Store {
             }
         }
         Ok(there)
-    }
-
-    /// Reads everything that fits into the projection, as after a start. `apply` waits meanwhile; readers do not.
-    pub fn warm(&self, now_ms: TimestampMs) -> Result<()> {
-        let no_apply = self.writer.read_recursive();
-        let loaded = Hot::load_all(self.source(no_apply.overlay()), self.budget.hot_bytes, now_ms)?;
-        self.hot.write().replace(loaded);
-        Ok(())
     }
 }

@@ -78,7 +78,8 @@ impl Writer {
         };
         let horizon = self.dedup.horizon();
         let first_hour = |other: u32| watermark_of(other).map(|watermark| hour_of(watermark.saturating_sub(horizon)));
-        self.dedup.load(engine, first_hour)?;
+        let known = self.positions.keys().filter(|at| at.topic == Topic::Events).map(|at| at.partition);
+        self.dedup.load(engine, known, first_hour)?;
         // A batch read after an outage spans hours: what came early in it may be forgotten by its end.
         let remembered = |(other, hour): &&(u32, Hour)| first_hour(*other).is_some_and(|first| *hour >= first);
         let in_batch: Vec<u32> = pending

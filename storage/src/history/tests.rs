@@ -220,7 +220,7 @@ fn a_store_from_before_opens_and_tells_no_beginning() {
         let (budget, cache) = (Budget::of(&Config::default()), rocksdb::Cache::new_lru_cache(1 << 20));
         let families = options::families(&budget, &cache, Retention { tombstones_ms: 0 }, &Clock::default());
         let path = dir.path().join("store/db");
-        let mut db = DB::open_cf_descriptors(&options::database(&budget, &cache), path, families).unwrap();
+        let mut db = DB::open_cf_descriptors(&options::database(&budget, &cache).unwrap(), path, families).unwrap();
         db.drop_cf(Family::History.name()).unwrap();
         db.drop_cf(Family::HistoryOf.name()).unwrap();
         db.delete_cf(db.cf_handle(Family::Meta.name()).unwrap(), crate::key::begin(0)).unwrap();

@@ -73,6 +73,7 @@ impl Hot {
     /// A row of `posts` changed: it is now live with this author and time, or not there for readers. A post that is not
     /// here stays away; see [`Hot::add_post`].
     pub(crate) fn post_changed(&mut self, id: Id, live: Option<(Id, TimestampMs)>) {
+        self.note(id);
         self.unlist(id);
         let Some((author, created_at)) = live else {
             self.drop_post(id);
@@ -92,9 +93,10 @@ impl Hot {
     /// Takes in one post read from the store.
     pub(crate) fn add_post(&mut self, author: Id, post: LoadedPost) {
         let (id, created_at) = (post.id, post.created_at);
+        // From the list of whoever was known as its author.
+        self.unlist(id);
         let number = self.intern(author);
         let slot = self.put_post(number, post);
-        self.unlist(id);
         if self.is_loaded(number) {
             self.list(number, created_at, id, slot);
         }
@@ -145,6 +147,7 @@ impl Hot {
 
     /// Adds to the row counts of a post, if it is here.
     pub(crate) fn add_rows(&mut self, id: Id, likes: i64, comments: i64) {
+        self.note(id);
         let Some(&slot) = self.post_numbers.get(&id) else { return };
         if let Some(facts) = &mut self.posts[slot.0 as usize] {
             facts.likes += likes;
@@ -154,6 +157,7 @@ impl Hot {
 
     /// Adds events to an hour of a post, if it is here.
     pub(crate) fn add_events(&mut self, id: Id, hour: Hour, counters: &Counters) {
+        self.note(id);
         let Some(&slot) = self.post_numbers.get(&id) else { return };
         let Some(facts) = &mut self.posts[slot.0 as usize] else { return };
         let at = match facts.hours.binary_search_by_key(&hour, |counts| counts.hour) {
@@ -170,6 +174,7 @@ impl Hot {
 
     /// Takes events that were added before off an hour of a post, if it is here.
     pub(crate) fn take_events(&mut self, id: Id, hour: Hour, counters: &Counters) {
+        self.note(id);
         let Some(&slot) = self.post_numbers.get(&id) else { return };
         let Some(facts) = &mut self.posts[slot.0 as usize] else { return };
         let Ok(at) = facts.hours.binary_search_by_key(&hour, |counts| counts.hour) else { return };
@@ -188,7 +193,9 @@ impl Hot {
 
     /// Throws everything away: numbers are given out anew, and everything is read again when it is asked for.
     pub(crate) fn start_over(&mut self) {
-        *self = Self::new(self.budget, self.generation.wrapping_add(1));
+        self.note_anything();
+        let followed = self.followed.take();
+        *self = Self { followed, ..Self::new(self.budget, self.generation.wrapping_add(1)) };
     }
 
     /// Takes what was read in as a whole, under numbers of a new generation.

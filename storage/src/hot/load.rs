@@ -29,22 +29,28 @@ pub(crate) struct Source<'a> {
     pub(crate) overlay: &'a Overlay,
 }
 
-/// Reads a post of known creation time.
-fn read_post(source: Source<'_>, id: Id, created_at: TimestampMs, now_ms: TimestampMs) -> Result<LoadedPost> {
+/// Reads posts of known creation times.
+fn read_posts(source: Source<'_>, posts: &[(Id, TimestampMs)], now_ms: TimestampMs) -> Result<Vec<LoadedPost>> {
     let Source { engine, keys, overlay } = source;
-    let counts = match engine.get(Family::PostCounts, &keys.one(id))? {
-        Some(bytes) => counters::decode(Family::PostCounts, &bytes)?,
-        None => RowCounts::default(),
-    };
-    let mut hours = Vec::new();
+    let ids: Vec<_> = posts.iter().map(|(post, _)| keys.one(*post)).collect();
+    let counts = engine.get_many(Family::PostCounts, &ids)?;
+    let counts = counts.iter().map(|held| match held {
+        Some(bytes) => counters::decode(Family::PostCounts, bytes),
+        None => Ok(RowCounts::default()),
+    });
     let oldest = hour_of(now_ms).saturating_sub(POST_HOURS_KEPT);
-    engine.scan_from(Family::PostHours, &keys.one(id), &keys.post_hour(id, oldest), |key, bytes| {
-        hours.extend(read_hour(keys, key, bytes)?.map(|(_, counts)| counts));
-        Ok(true)
-    })?;
-    HourCounts::merge(&mut hours, overlay.hours_of(id, oldest));
-    hours.shrink_to_fit();
-    Ok(LoadedPost { id, created_at, counts, hours })
+    let mut all_hours = engine.cursor(Family::PostHours)?;
+    let one = |(&(id, created_at), counts): (&(Id, TimestampMs), Result<RowCounts>)| {
+        let mut hours = Vec::new();
+        all_hours.scan_from(&keys.one(id), &keys.post_hour(id, oldest), |key, bytes| {
+            hours.extend(read_hour(keys, key, bytes)?.map(|(_, counts)| counts));
+            Ok(true)
+        })?;
+        HourCounts::merge(&mut hours, overlay.hours_of(id, oldest));
+        hours.shrink_to_fit();
+        Ok(LoadedPost { id, created_at, counts: counts?, hours })
+    };
+    posts.iter().zip(counts).map(one).collect()
 }
 
 fn read_hour(keys: Keys, key: &[u8], bytes: &[u8]) -> Result<Option<(Id, HourCounts)>> {
@@ -59,7 +65,7 @@ pub(crate) fn load_post(source: Source<'_>, id: Id, now_ms: TimestampMs) -> Resu
     let Some(bytes) = source.engine.get(Family::Posts, &source.keys.one(id))? else { return Ok(None) };
     let row: PostRow = value::decode(Family::Posts, &bytes)?;
     let Some((author, created_at)) = row.live() else { return Ok(None) };
-    Ok(Some((author, read_post(source, id, created_at, now_ms)?)))
+    Ok(read_posts(source, &[(id, created_at)], now_ms)?.pop().map(|post| (author, post)))
 }
 
 /// Reads an author's newest posts.
@@ -75,7 +81,7 @@ pub(crate) fn load_author(source: Source<'_>, author: Id, now_ms: TimestampMs) -
         }
         Ok(found.len() < AUTHOR_POSTS_MAX)
     })?;
-    found.into_iter().map(|(post, created_at)| read_post(source, post, created_at, now_ms)).collect()
+    read_posts(source, &found, now_ms)
 }
 
 impl LoadedPost {
@@ -87,8 +93,8 @@ impl LoadedPost {
 }
 
 impl Hot {
-    /// Reads everything that fits, in three sequential passes: far cheaper than author by author. The caller keeps
-    /// `apply` out meanwhile.
+    /// Reads everything that fits, in three sequential passes: far cheaper than author by author. What changes meanwhile
+    /// has to be read once more.
     pub(crate) fn load_all(source: Source<'_>, budget: usize, now_ms: TimestampMs) -> Result<Self> {
         let Source { engine, keys, .. } = source;
         let mut hot = Self::new(budget, 0);
@@ -96,7 +102,7 @@ impl Hot {
         hot.now(now_ms);
         let mut hours = read_all_hours(source, now_ms)?;
         let mut author: Option<(Id, Vec<LoadedPost>)> = None;
-        engine.scan_all(Family::AuthorPosts, &[], |key, _| {
+        engine.sweep(Family::AuthorPosts, |key, _| {
             let Some((id, created_at, post)) = keys.split_author_post(key) else { return Ok(true) };
             if author.as_ref().is_none_or(|(current, _)| *current != id)
                 && let Some((id, posts)) = author.replace((id, Vec::new()))
@@ -122,7 +128,7 @@ impl Hot {
     }
 
     fn load_counts(&mut self, engine: &Engine, keys: Keys) -> Result<()> {
-        engine.scan_all(Family::PostCounts, &[], |key, bytes| {
+        engine.sweep(Family::PostCounts, |key, bytes| {
             if let Some(([post], _)) = keys.split::<1>(key) {
                 let counts: RowCounts = counters::decode(Family::PostCounts, bytes)?;
                 self.add_rows(post, counts.likes, counts.comments);
@@ -157,7 +163,7 @@ fn read_all_hours(source: Source<'_>, now_ms: TimestampMs) -> Result<HashMap<Id,
     let oldest = hour_of(now_ms).saturating_sub(POST_HOURS_KEPT);
     let latest = hour_of(now_ms) + 1;
     let mut hours: HashMap<Id, Vec<HourCounts>> = HashMap::new();
-    engine.scan_all(Family::PostHours, &[], |key, bytes| {
+    engine.sweep(Family::PostHours, |key, bytes| {
         if let Some((post, counts)) =
             read_hour(keys, key, bytes)?.filter(|(_, counts)| (oldest..=latest).contains(&counts.hour))
         {

@@ -5,6 +5,7 @@
 //! and dropped again when memory runs short. A request would otherwise cost hundreds of point reads.
 
 mod change;
+mod follow;
 mod load;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use hashbrown::HashMap;
 
 use crate::model::{Counters, DAY_MS, HOUR_MS, Hour, Id, TimestampMs};
+use follow::Followed;
 
 pub(crate) use load::{LoadedPost, Source, load_author, load_post};
 
@@ -48,6 +50,19 @@ impl From<AuthorNo> for u32 {
 /// A post's place in the projection. Valid as long as the view it came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PostNo(u32);
+
+impl From<u32> for PostNo {
+    /// For what was kept by [`u32::from`]: where to look first, in [`Seen`](crate::Seen).
+    fn from(number: u32) -> Self {
+        Self(number)
+    }
+}
+
+impl From<PostNo> for u32 {
+    fn from(post: PostNo) -> Self {
+        post.0
+    }
+}
 
 /// Events about one post in one hour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,6 +207,8 @@ pub(crate) struct Hot {
     /// The hour that ran when this was last changed: sums that stand ready end with it, or with one before.
     hour: Hour,
     partial: bool,
+    /// What changed since the store is being read anew beside this.
+    followed: Option<Followed>,
     author_numbers: HashMap<Id, AuthorNo>,
     authors: Vec<AuthorSlot>,
     post_numbers: HashMap<Id, PostNo>,
@@ -210,6 +227,7 @@ impl Hot {
             active: 0,
             hour: 0,
             partial: true,
+            followed: None,
             author_numbers: HashMap::new(),
             authors: Vec::new(),
             post_numbers: HashMap::new(),

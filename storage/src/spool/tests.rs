@@ -96,6 +96,7 @@ fn seen(store: &Store) -> Seen {
         seen.history.extend(history);
         let authors: Vec<_> = viewer.history.iter().map(|(author, _)| *author).collect();
         view.load(&authors).unwrap();
+        view.load_posts(&(0..POSTS).map(Id).collect::<Vec<_>>()).unwrap();
         for post in (0..POSTS).map(Id) {
             if let Some(facts) = view.find(post).and_then(|post| view.facts(post)) {
                 // An hour in which nothing counts says as much as none.

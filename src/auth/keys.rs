@@ -2,9 +2,13 @@
 
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
 use jsonwebtoken::crypto;
 use jsonwebtoken::{Algorithm as Jwa, DecodingKey, DecodingKeyKind};
 use secrecy::ExposeSecret;
+use sha2::Sha256;
 
 use super::config::{Algorithm, Config};
 use super::verified::VerifiedTokens;
@@ -18,8 +22,38 @@ const RSA_MIN_BYTES: usize = 256;
 /// One key, and the name a token may ask for it by.
 #[derive(Debug)]
 pub(super) struct Key {
-    pub(super) id: Option<String>,
-    pub(super) key: DecodingKey,
+    id: Option<String>,
+    check: Check,
+}
+
+/// What a signature is checked with.
+#[derive(Debug)]
+enum Check {
+    /// A secret, made ready once: that takes longer than a token.
+    Secret(Hmac<Sha256>),
+    Public(DecodingKey),
+}
+
+impl Key {
+    /// A public key.
+    pub(super) fn public(id: Option<String>, key: DecodingKey) -> Self {
+        Self { id, check: Check::Public(key) }
+    }
+
+    /// A secret of any length.
+    fn secret(secret: &[u8]) -> Option<Self> {
+        Some(Self { id: None, check: Check::Secret(Hmac::new_from_slice(secret).ok()?) })
+    }
+
+    fn has_signed(&self, message: &[u8], signature: &str, algorithm: Jwa) -> bool {
+        match &self.check {
+            Check::Public(key) => crypto::verify(signature, message, key, algorithm).is_ok_and(|signed| signed),
+            Check::Secret(secret) => URL_SAFE_NO_PAD.decode(signature).is_ok_and(|signature| {
+                // In the same time wherever a guess goes wrong.
+                secret.clone().chain_update(message).verify_slice(&signature).is_ok()
+            }),
+        }
+    }
 }
 
 /// The keys that are believed at a moment. A changed set is a new value, and the tokens that were verified go with the
@@ -43,7 +77,7 @@ impl Keys {
         let keys = if config.algorithm == Algorithm::HS256 {
             let secrets = [&config.hs256_secret, &config.hs256_secret_previous].into_iter();
             let secrets = secrets.map(|secret| secret.expose_secret().as_bytes()).filter(|secret| !secret.is_empty());
-            secrets.map(|secret| Key { id: None, key: DecodingKey::from_secret(secret) }).collect()
+            secrets.filter_map(Key::secret).collect()
         } else {
             let files = [
                 ("auth.public_key_file", &config.public_key_file),
@@ -66,8 +100,7 @@ impl Keys {
 
     /// Whether one of the keys that the token may mean has signed `message`.
     pub(super) fn have_signed(&self, id: Option<&str>, message: &[u8], signature: &str) -> bool {
-        self.candidates(id)
-            .any(|key| crypto::verify(signature, message, &key.key, self.algorithm).is_ok_and(|signed| signed))
+        self.candidates(id).any(|key| key.has_signed(message, signature, self.algorithm))
     }
 
     /// Keys and tokens without a name match any.
@@ -107,7 +140,7 @@ fn key_of_file(algorithm: Algorithm, name: &str, path: &Path) -> Result<Key, Pro
         Algorithm::RS256 | Algorithm::HS256 => DecodingKey::from_rsa_pem(&pem),
     };
     let key = key.ok().filter(|key| is_sound(key, algorithm));
-    key.map(|key| Key { id: None, key }).ok_or_else(|| problem(format!("holds no key of {}", algorithm.name())))
+    key.map(|key| Key::public(None, key)).ok_or_else(|| problem(format!("holds no key of {}", algorithm.name())))
 }
 
 /// Whether a key can verify anything under the algorithm; with another one every token would be refused, one by one.

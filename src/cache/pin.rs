@@ -2,16 +2,16 @@
 
 use std::sync::{Arc, OnceLock};
 
-use edgefeed_storage::AuthorNo;
 use edgefeed_storage::model::{Id, IdKind, TimestampMs};
+use edgefeed_storage::{AuthorNo, PostNo, Seen};
 
 use crate::cursor::CHAIN_MAX;
 use crate::ranking::score::Terms;
 use crate::ranking::{Ranked, Sources, select};
 use crate::tuning::Numbers;
 
-/// Bytes of a row beside the id: three terms, the author, the sources.
-const ROW_BYTES: usize = 3 * 8 + 4 + 1;
+/// Bytes of a row beside the id: three terms, the place in memory, the author, the sources.
+const ROW_BYTES: usize = 3 * 8 + 4 + 4 + 1;
 /// In the byte of the sources: the reader was served the post before.
 const SERVED: u8 = 0x80;
 
@@ -38,7 +38,7 @@ pub struct Pin {
     kind: IdKind,
     /// How many of the rows stand before those served lately.
     first: usize,
-    /// Best first: id, terms, author, sources.
+    /// Best first: id, terms, place in memory, author, sources.
     rows: Box<[u8]>,
     /// Rows in order of place; found when the second page is asked for.
     order: OnceLock<Box<[u16]>>,
@@ -49,6 +49,8 @@ pub struct Pin {
 pub struct Pinned {
     /// The post.
     pub id: Id,
+    /// Where in memory it was when it was ranked, and most likely is.
+    pub at: PostNo,
     /// Where it came from.
     pub sources: Sources,
     /// The terms of its score.
@@ -64,13 +66,19 @@ pub struct Pinned {
 impl Pinned {
     /// A post as it was ranked.
     pub fn of(post: &Ranked, rank: usize) -> Self {
-        Self { id: post.id, sources: post.sources, terms: post.terms, served: post.served, rank, place: None }
+        let Ranked { id, at, sources, terms, served, .. } = *post;
+        Self { id, at, sources, terms, served, rank, place: None }
     }
 
     /// The same in a place of its own.
     #[must_use]
-    pub fn at(self, place: usize) -> Self {
+    pub fn placed(self, place: usize) -> Self {
         Self { place: Some(place), ..self }
+    }
+
+    /// To be looked for in a view.
+    pub fn seen(&self) -> Seen {
+        Seen { id: self.id, place: self.at }
     }
 }
 
@@ -94,7 +102,7 @@ impl Pin {
     /// The posts from a place on, in the order of the pages.
     pub fn from(&self, place: usize) -> impl Iterator<Item = Pinned> + '_ {
         let placed = self.order().iter().enumerate().skip(place);
-        placed.filter_map(|(place, row)| Some(self.read(usize::from(*row))?.at(place)))
+        placed.filter_map(|(place, row)| Some(self.read(usize::from(*row))?.placed(place)))
     }
 
     /// Bytes held, by estimate, its order included.
@@ -122,9 +130,11 @@ impl Pin {
         let mut whole = [0; 16];
         whole.get_mut(16 - id.len()..)?.copy_from_slice(id);
         let term = |at: usize| row.get(8 * at..)?.first_chunk().map(|bytes| f64::from_le_bytes(*bytes));
+        let at = u32::from_le_bytes(*row.get(24..)?.first_chunk()?);
         let sources = *row.last()?;
         Some(Pinned {
             id: Id(u128::from_be_bytes(whole)),
+            at: PostNo::from(at),
             sources: Sources::of_bits(sources & !SERVED),
             terms: Terms { freshness: term(0)?, engagement: term(1)?, affinity: term(2)? },
             served: sources & SERVED != 0,
@@ -143,6 +153,7 @@ fn write(kind: IdKind, post: &Ranked, rows: &mut Vec<u8>) {
     for term in [post.terms.freshness, post.terms.engagement, post.terms.affinity] {
         rows.extend_from_slice(&term.to_le_bytes());
     }
+    rows.extend_from_slice(&u32::from(post.at).to_le_bytes());
     rows.extend_from_slice(&u32::from(post.author).to_le_bytes());
     rows.push(post.sources.bits() | if post.served { SERVED } else { 0 });
 }
@@ -164,6 +175,7 @@ mod tests {
             let terms = Terms { freshness: 1.0 / f64::from(n + 1), engagement: f64::from(n).sqrt(), affinity: 0.1 };
             Ranked {
                 id: Id(u128::from(n) * 0x1_0000_0001),
+                at: PostNo::from(n + 7),
                 author: AuthorNo::from(n * 7 % authors),
                 created_at: 5,
                 sources: if n.is_multiple_of(2) { Sources::FOLLOWED } else { Sources::TRENDING.and(Sources::AFFINITY) },
@@ -189,8 +201,11 @@ mod tests {
                 let spacing = &numbers.config.spacing;
                 let authors = ranked.iter().map(|post| post.author);
                 let order = select::space_in_two(authors, served_from.min(count) as usize, spacing, CHAIN_MAX);
-                let expected: Vec<Pinned> =
-                    order.iter().enumerate().map(|(place, rank)| Pinned::of(&ranked[*rank], *rank).at(place)).collect();
+                let expected: Vec<Pinned> = order
+                    .iter()
+                    .enumerate()
+                    .map(|(place, rank)| Pinned::of(&ranked[*rank], *rank).placed(place))
+                    .collect();
                 let pinned: Vec<Pinned> = pin.from(0).collect();
                 assert_eq!(pinned, expected, "terms bit for bit");
                 for post in &pinned {

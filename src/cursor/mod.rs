@@ -30,7 +30,9 @@ pub struct BadCursor;
 
 /// Writes a place down for a reader.
 pub fn seal(keys: &Keys, viewer: Id, place: &Place) -> String {
-    let mut bytes = vec![FORMAT];
+    // Room for a chain of five pages.
+    let mut bytes = Vec::with_capacity(192);
+    bytes.push(FORMAT);
     place.write(&mut bytes);
     let seal = keys.seal(viewer, &bytes);
     bytes.extend_from_slice(&seal);

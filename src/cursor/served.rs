@@ -59,7 +59,7 @@ impl Served {
         let mut next = 0;
         for hash in self.hashes.iter().take(usize::from(count)) {
             let gap = hash - next;
-            (0..gap >> low).for_each(|_| bits.put(1, 1));
+            bits.ones(gap >> low);
             bits.put(0, 1);
             bits.put(gap & ((1 << low) - 1), low);
             next = hash + 1;
@@ -72,7 +72,7 @@ impl Served {
         let (count, bytes) = bytes.split_first_chunk()?;
         let count = u16::from_be_bytes(*count);
         let low = low_bits(count);
-        let mut bits = Reader { bytes, at: 0 };
+        let mut bits = Reader { bytes, word: 0, held: 0 };
         let mut hashes = Vec::with_capacity(usize::from(count));
         let mut next = 0_u32;
         for _ in 0..count {
@@ -134,6 +134,14 @@ impl Writer<'_> {
         }
     }
 
+    fn ones(&mut self, mut count: u32) {
+        while count > 0 {
+            let some = count.min(16);
+            self.put((1 << some) - 1, some);
+            count -= some;
+        }
+    }
+
     fn end(mut self) {
         self.put(0, (8 - self.held) % 8);
     }
@@ -142,23 +150,26 @@ impl Writer<'_> {
 /// Reads them.
 struct Reader<'a> {
     bytes: &'a [u8],
-    at: usize,
+    word: u64,
+    held: u32,
 }
 
 impl Reader<'_> {
+    /// The next bits, 32 at most.
     fn take(&mut self, bits: u32) -> Option<u32> {
-        let mut value = 0;
-        for _ in 0..bits {
-            let byte = self.bytes.get(self.at / 8)?;
-            value = value << 1 | u32::from(byte >> (7 - self.at % 8) & 1);
-            self.at += 1;
+        while self.held < bits {
+            let (byte, rest) = self.bytes.split_first()?;
+            self.bytes = rest;
+            self.word = self.word << 8 | u64::from(*byte);
+            self.held += 8;
         }
-        Some(value)
+        self.held -= bits;
+        u32::try_from(self.word >> self.held & ((1 << bits) - 1)).ok()
     }
 
     /// Whether nothing but the filling of the last byte is left.
     fn at_end(&self) -> bool {
-        self.at.div_ceil(8) == self.bytes.len()
+        self.bytes.is_empty() && self.held < 8
     }
 }
 

@@ -212,8 +212,8 @@ impl Candidates {
             (*author, score::affinity(score::interactions(&config.affinity, sum)))
         };
         let affinities: HashMap<AuthorNo, f64> = viewer.history.iter().map(affinity).collect();
-        let ranked = self.posts.iter().filter_map(|(post, sources)| {
-            let post = view.facts(*post)?;
+        let ranked = self.posts.iter().filter_map(|(at, sources)| {
+            let post = view.facts(*at)?;
             let terms = score::Terms {
                 freshness: score::freshness(config, post.created_at(), now_ms),
                 engagement: score::engagement(config, &score::recent(config, post, now_ms)),
@@ -221,6 +221,7 @@ impl Candidates {
             };
             Some(Ranked {
                 id: post.id(),
+                at: *at,
                 author: post.author(),
                 created_at: post.created_at(),
                 sources: *sources,

@@ -5,7 +5,7 @@ use edgefeed_storage::model::TimestampMs;
 use edgefeed_storage::{AuthorNo, RowCounts, StoreError, View, Viewer};
 
 use super::page::{FeedPage, FeedRequest, Freshness, JsonId, PagePost, ServedFrom};
-use super::{Feed, Made, explained, rfc3339};
+use super::{Feed, JsonTime, Made, explained, rfc3339};
 use crate::cursor::{Newest, Place};
 use crate::fallback::Listed;
 use crate::ranking::score::{self, Terms};
@@ -99,7 +99,7 @@ impl Feed {
         PagePost {
             id: JsonId(kind, post.id),
             author_id: JsonId(kind, post.author),
-            created_at: rfc3339(created_at(post)),
+            created_at: JsonTime(created_at(post)),
             score: score::score(&tuning.config, &known.terms),
             sources: Sources::FOLLOWED.names(),
             like_count: u64::try_from(counts.likes).unwrap_or(0),

@@ -33,7 +33,7 @@ pub use explain::{ExplainRequest, Explanation, Stage};
 pub use page::{
     Algo, Features, FeedError, FeedPage, FeedRequest, Freshness, JsonId, PagePost, ServedFrom, TermWeights, Terms,
 };
-pub use time::rfc3339;
+pub use time::{JsonTime, rfc3339};
 
 /// Answers feeds from the local store.
 #[derive(Debug)]
@@ -150,12 +150,13 @@ impl Feed {
         let (kind, viewer) = (self.store.ids(), view.viewer());
         let ids: Vec<Id> = shown.iter().map(|post| post.id).collect();
         let liked = view.liked(&ids)?;
-        let posts = shown.iter().zip(liked).filter_map(|(post, viewer_liked)| {
-            let facts = view.facts(view.find(post.id)?)?;
+        let mut posts = Vec::with_capacity(shown.len());
+        posts.extend(shown.iter().zip(liked).filter_map(|(post, viewer_liked)| {
+            let facts = view.facts(view.find_seen(&post.seen())?)?;
             Some(PagePost {
                 id: JsonId(kind, post.id),
                 author_id: JsonId(kind, view.author_id(facts.author())?),
-                created_at: rfc3339(facts.created_at()),
+                created_at: JsonTime(facts.created_at()),
                 score: score::score(config, &post.terms),
                 sources: post.sources.names(),
                 like_count: facts.like_count(),
@@ -168,8 +169,8 @@ impl Feed {
                     ..explained(&post.terms, post.served, config)
                 }),
             })
-        });
-        Ok(posts.collect())
+        }));
+        Ok(posts)
     }
 
     fn reliance(&self, viewer: &Viewer, now_ms: TimestampMs) -> Reliance {

@@ -4,6 +4,7 @@ use edgefeed_storage::model::{Id, IdKind, TimestampMs};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
+use super::time::JsonTime;
 use crate::ranking::Preset;
 
 /// Page size when none is asked for.
@@ -153,12 +154,12 @@ pub struct PagePost {
     /// Its author.
     pub author_id: JsonId,
     /// RFC 3339, UTC, milliseconds.
-    #[schema(format = DateTime)]
-    pub created_at: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: JsonTime,
     /// The score it was ranked by.
     pub score: f64,
     /// Which candidate sources brought it: `followed`, `trending`, `affinity`.
-    pub sources: Vec<&'static str>,
+    pub sources: &'static [&'static str],
     /// Live rows of `likes`.
     pub like_count: u64,
     /// Live rows of `comments`.

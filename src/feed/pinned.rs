@@ -14,11 +14,13 @@ use crate::ranking::filter;
 const SPARE: usize = 8;
 
 /// What a pin gives from some place on.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Taken {
     posts: Vec<Pinned>,
     /// Behind the last one taken.
     at: usize,
+    /// Behind the last one looked at.
+    looked: usize,
     /// Whether another one may be shown.
     more: bool,
     /// Whether none was missing for want of memory.
@@ -98,31 +100,48 @@ impl Feed {
 }
 
 /// Up to `limit` posts that may be shown, and whether there is one more.
-fn take(view: &mut View<'_>, pin: &Pin, mut at: usize, limit: usize, now_ms: TimestampMs) -> Result<Taken, FeedError> {
-    let viewed_ms = pin.making.numbers.config.viewed_ms();
-    let mut taken = Taken { at, complete: true, ..Taken::default() };
-    loop {
-        let stretch: Vec<Pinned> = pin.from(at).take(limit + SPARE).collect();
-        if stretch.is_empty() {
-            return Ok(taken);
-        }
-        if stretch.iter().any(|post| view.find(post.id).is_none()) {
-            let ids: Vec<_> = stretch.iter().map(|post| post.id).collect();
-            taken.complete &= view.load_posts(&ids)?;
-        }
+fn take(view: &mut View<'_>, pin: &Pin, at: usize, limit: usize, now_ms: TimestampMs) -> Result<Taken, FeedError> {
+    let posts = Vec::with_capacity(limit);
+    let mut taken = Taken { posts, at, looked: at, more: false, complete: true };
+    let mut fetched = at;
+    while taken.go_on(view, pin, limit, fetched, now_ms) == Step::Fetch {
+        let ids: Vec<_> = pin.from(taken.looked).take(limit + SPARE).map(|post| post.id).collect();
+        taken.complete &= view.load_posts(&ids)?;
+        fetched = taken.looked + ids.len();
+    }
+    Ok(taken)
+}
+
+/// What is to be done next.
+#[derive(PartialEq)]
+enum Step {
+    /// The next post is not in memory, and may be had.
+    Fetch,
+    /// Nothing: the page is full, or the pin is at its end.
+    Stop,
+}
+
+impl Taken {
+    /// Takes what may be shown. Those up to the place `fetched` that are not in memory are not to be had.
+    fn go_on(&mut self, view: &View<'_>, pin: &Pin, limit: usize, fetched: usize, now_ms: TimestampMs) -> Step {
         let viewer = view.viewer();
-        for post in stretch {
-            at += 1;
-            let facts = view.find(post.id).and_then(|number| view.facts(number));
-            if facts.is_none_or(|facts| filter::removed(&viewer, facts, viewed_ms, now_ms).is_some()) {
-                continue;
+        let viewed_ms = pin.making.numbers.config.viewed_ms();
+        for post in pin.from(self.looked) {
+            let found = view.find_seen(&post.seen());
+            if found.is_none() && self.looked >= fetched {
+                return Step::Fetch;
             }
-            if taken.posts.len() == limit {
-                taken.more = true;
-                return Ok(taken);
+            self.looked += 1;
+            let found = found.and_then(|at| Some((at, view.facts(at)?)));
+            let shown = found.filter(|(_, facts)| filter::removed(&viewer, facts, viewed_ms, now_ms).is_none());
+            let Some((at, _)) = shown else { continue };
+            if self.posts.len() == limit {
+                self.more = true;
+                break;
             }
-            taken.posts.push(post);
-            taken.at = at;
+            self.posts.push(Pinned { at, ..post });
+            self.at = self.looked;
         }
+        Step::Stop
     }
 }

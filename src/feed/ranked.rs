@@ -43,7 +43,7 @@ impl Feed {
         metrics::ranked(started.elapsed());
         metrics::ranked_by(numbers.set);
         let placed = order.iter().enumerate();
-        let page = placed.filter_map(|(place, rank)| Some(Pinned::of(posts.get(*rank)?, *rank).at(place)));
+        let page = placed.filter_map(|(place, rank)| Some(Pinned::of(posts.get(*rank)?, *rank).placed(place)));
         let page: Vec<Pinned> = page.collect();
         let served = shown.and(page.iter().map(|post| post.id));
         let has_more = posts.len() > order.len() && served.room() > 0;

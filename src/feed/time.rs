@@ -1,14 +1,31 @@
 //! Times as answers write them.
 
+use std::fmt;
+
 use edgefeed_storage::model::TimestampMs;
 use jiff::Timestamp;
-use jiff::fmt::temporal::DateTimePrinter;
+use serde::{Serialize, Serializer};
 
 /// RFC 3339, UTC, milliseconds: `2026-11-22T18:00:00.000Z`. Times out of jiff's range come out as its ends.
 pub fn rfc3339(time: TimestampMs) -> String {
-    const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
-    let end = if time < 0 { Timestamp::MIN } else { Timestamp::MAX };
-    PRINTER.timestamp_to_string(&Timestamp::from_millisecond(time).unwrap_or(end))
+    JsonTime(time).to_string()
+}
+
+/// A time as JSON. It becomes text where it is written: a page has a score of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JsonTime(pub TimestampMs);
+
+impl fmt::Display for JsonTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let end = if self.0 < 0 { Timestamp::MIN } else { Timestamp::MAX };
+        write!(f, "{:.3}", Timestamp::from_millisecond(self.0).unwrap_or(end))
+    }
+}
+
+impl Serialize for JsonTime {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 #[cfg(test)]

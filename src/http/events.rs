@@ -1,5 +1,7 @@
 //! `POST /api/v1/events`: what readers did, into Kafka.
 
+use std::sync::Arc;
+
 use ::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use ::http::{HeaderMap, StatusCode};
 use warp::reply::Response;
@@ -11,7 +13,7 @@ use super::router::Services;
 use crate::clock::now_ms;
 
 /// Takes a request's events.
-pub(super) async fn post(services: Services, call: Call) -> Result<Response, Error> {
+pub(super) async fn post(services: Arc<Services>, call: Call) -> Result<Response, Error> {
     let caller = services.door.admit(&call.headers).await?;
     if !is_json(&call.headers) {
         return Err(Error::UnsupportedMediaType("application/json, not compressed"));

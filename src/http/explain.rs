@@ -1,5 +1,7 @@
 //! `GET /api/v1/feed/explain`: why a post stands where it does on the caller's ranking, or which stage left it out.
 
+use std::sync::Arc;
+
 use ::http::HeaderValue;
 use ::http::header::CACHE_CONTROL;
 use edgefeed_storage::model::IdKind;
@@ -14,7 +16,7 @@ use crate::clock::now_ms;
 use crate::feed::ExplainRequest;
 
 /// Answers with everything there is to say of one post.
-pub(super) async fn explain(services: Services, call: Call) -> Result<Response, Error> {
+pub(super) async fn explain(services: Arc<Services>, call: Call) -> Result<Response, Error> {
     let caller = services.door.admit(&call.headers).await?;
     let query = Query::parse(&call.query)?;
     let request = ExplainRequest {

@@ -1,10 +1,12 @@
 //! `GET /api/v1/feed`: one page of a reader's feed. `POST /api/v1/feed/invalidate`: its later pages are ranked anew.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use ::http::header::CACHE_CONTROL;
 use ::http::{HeaderValue, StatusCode};
 use edgefeed_storage::model::{Id, IdKind};
+use metrics::{Counter, Histogram};
 use serde::Serialize;
 use utoipa::ToSchema;
 use warp::reply::Response;
@@ -16,7 +18,7 @@ use super::router::Services;
 use crate::auth::Caller;
 use crate::clock::now_ms;
 pub(crate) use crate::feed::page::DEFAULT_LIMIT;
-use crate::feed::page::{Algo, FeedPage, FeedRequest};
+use crate::feed::page::{Algo, FeedPage, FeedRequest, ServedFrom};
 use crate::ranking::Preset;
 
 /// Largest page, in posts.
@@ -24,29 +26,56 @@ pub(crate) const MAX_LIMIT: usize = 100;
 /// The longest cursor looked at, in bytes.
 pub(crate) const MAX_CURSOR_BYTES: usize = 2_048;
 
-/// Answers with a page, and counts the request by the source that answered.
-pub(super) async fn page(services: Services, call: Call) -> Result<Response, Error> {
+/// Counts requests by the source that answered. Found once: to find a counter by its labels takes longer than to count.
+#[derive(Clone)]
+pub(super) struct Meter(Arc<[(ServedFrom, Counter, Histogram)]>);
+
+impl Meter {
+    pub(super) fn new() -> Self {
+        let of = |from: ServedFrom| (from, counter(from.name(), StatusCode::OK), histogram(from.name()));
+        Self([ServedFrom::Local, ServedFrom::Cache, ServedFrom::Fallback].map(of).into())
+    }
+
+    fn count(&self, outcome: Result<ServedFrom, &Error>, took: Duration) {
+        let known = outcome.ok().and_then(|from| self.0.iter().find(|(known, _, _)| *known == from));
+        match (known, outcome) {
+            (Some((_, requests, duration)), _) => {
+                requests.increment(1);
+                duration.record(took);
+            }
+            (None, outcome) => {
+                counter("none", outcome.err().map_or(StatusCode::OK, |error| error.row().0)).increment(1);
+                histogram("none").record(took);
+            }
+        }
+    }
+}
+
+fn counter(source: &'static str, status: StatusCode) -> Counter {
+    metrics::counter!("edgefeed_feed_requests_total", "source" => source, "status" => status.as_str().to_owned())
+}
+
+fn histogram(source: &'static str) -> Histogram {
+    metrics::histogram!("edgefeed_feed_duration_seconds", "source" => source)
+}
+
+/// Answers with a page, and counts the request.
+pub(super) async fn page(meter: Meter, services: Arc<Services>, call: Call) -> Result<Response, Error> {
     let start = Instant::now();
     let outcome = answer(&services, call).await;
-    let (source, status) = match &outcome {
-        Ok((source, _)) => (*source, StatusCode::OK),
-        Err(error) => ("none", error.row().0),
-    };
-    let status = status.as_str().to_owned();
-    metrics::counter!("edgefeed_feed_requests_total", "source" => source, "status" => status).increment(1);
-    metrics::histogram!("edgefeed_feed_duration_seconds", "source" => source).record(start.elapsed().as_secs_f64());
+    meter.count(outcome.as_ref().map(|(from, _)| *from), start.elapsed());
     outcome.map(|(_, response)| response)
 }
 
 /// The page as an answer, and the source that gave it.
-async fn answer(services: &Services, call: Call) -> Result<(&'static str, Response), Error> {
+async fn answer(services: &Services, call: Call) -> Result<(ServedFrom, Response), Error> {
     let caller = services.door.admit(&call.headers).await?;
     let query = Query::parse(&call.query)?;
     let request = request(&query, caller, services.ids)?;
     let reached = reached(services, &query).await?;
     let mut page = (services.page)(request, now_ms()).await?;
     page.degraded.extend((!reached).then_some("position_not_reached"));
-    Ok((page.served_from.name(), respond(&page)?))
+    Ok((page.served_from, respond(&page)?))
 }
 
 /// Waits for the caller's own writes, where they are named; tells whether they are applied.
@@ -76,7 +105,7 @@ pub(crate) struct Invalidated {
 }
 
 /// Drops the pinned pages of the caller, or of the user the caller may act for.
-pub(super) async fn invalidate(services: Services, call: Call) -> Result<Response, Error> {
+pub(super) async fn invalidate(services: Arc<Services>, call: Call) -> Result<Response, Error> {
     let caller = services.door.admit(&call.headers).await?;
     let viewer = viewer(&Query::parse(&call.query)?, caller, services.ids)?;
     resource::json(&Invalidated { dropped: (services.forget)(viewer, now_ms()) })

@@ -81,8 +81,11 @@ pub fn routes(services: &Services) -> Routes {
 /// Every route. Each has its operation in `openapi::operations`, where a test holds the two together.
 pub(crate) fn table(services: &Services) -> Vec<Route> {
     let document = openapi::document(services.ids);
+    let services = &Arc::new(services.clone());
+    let meter = feed::Meter::new();
+    let page = move |services, call| feed::page(meter.clone(), services, call);
     vec![
-        resource(path!("api" / "v1" / "feed"), "/api/v1/feed", Takes::Get, on(services, feed::page)),
+        resource(path!("api" / "v1" / "feed"), "/api/v1/feed", Takes::Get, on(services, page)),
         resource(
             path!("api" / "v1" / "feed" / "explain"),
             "/api/v1/feed/explain",
@@ -113,11 +116,11 @@ pub(crate) fn table(services: &Services) -> Vec<Route> {
 }
 
 /// A handler with what it stands on.
-fn on<H, F>(services: &Services, handler: H) -> impl Fn(Call) -> F + Clone + Send + Sync + 'static
+fn on<H, F>(services: &Arc<Services>, handler: H) -> impl Fn(Call) -> F + Clone + Send + Sync + 'static
 where
-    H: Fn(Services, Call) -> F + Clone + Send + Sync + 'static,
+    H: Fn(Arc<Services>, Call) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Result<Response, Error>> + Send,
 {
-    let services = services.clone();
-    move |call| handler(services.clone(), call)
+    let services = Arc::clone(services);
+    move |call| handler(Arc::clone(&services), call)
 }

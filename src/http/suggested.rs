@@ -1,5 +1,6 @@
 //! `GET /api/v1/discover/suggested-users`: whom the caller might follow.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use ::http::HeaderValue;
@@ -15,7 +16,7 @@ use crate::clock::now_ms;
 use crate::suggest::{SUGGESTED_MAX, SuggestedRequest};
 
 /// Answers with users.
-pub(super) async fn page(services: Services, call: Call) -> Result<Response, Error> {
+pub(super) async fn page(services: Arc<Services>, call: Call) -> Result<Response, Error> {
     let start = Instant::now();
     let caller = services.door.admit(&call.headers).await?;
     let query = Query::parse(&call.query)?;

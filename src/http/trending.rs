@@ -1,5 +1,6 @@
 //! `GET /api/v1/feed/trending`: what is trending, without what the caller may not see.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use ::http::HeaderValue;
@@ -16,7 +17,7 @@ use crate::ranking::trending::Window;
 use crate::trending::TrendingRequest;
 
 /// Answers with a page.
-pub(super) async fn page(services: Services, call: Call) -> Result<Response, Error> {
+pub(super) async fn page(services: Arc<Services>, call: Call) -> Result<Response, Error> {
     let start = Instant::now();
     let caller = services.door.admit(&call.headers).await?;
     let query = Query::parse(&call.query)?;

@@ -12,8 +12,8 @@ pub mod score;
 pub mod select;
 pub mod trending;
 
-use edgefeed_storage::AuthorNo;
 use edgefeed_storage::model::{Id, TimestampMs};
+use edgefeed_storage::{AuthorNo, PostNo};
 
 pub use config::Config;
 pub use experiment::Experiment;
@@ -48,12 +48,21 @@ impl Sources {
     }
 
     /// The names used in answers, in a fixed order.
-    pub fn names(self) -> Vec<&'static str> {
-        [(Self::FOLLOWED, "followed"), (Self::TRENDING, "trending"), (Self::AFFINITY, "affinity")]
-            .into_iter()
-            .filter(|(source, _)| self.0 & source.0 != 0)
-            .map(|(_, name)| name)
-            .collect()
+    pub const fn names(self) -> &'static [&'static str] {
+        match (self.has(Self::FOLLOWED), self.has(Self::TRENDING), self.has(Self::AFFINITY)) {
+            (true, true, true) => &["followed", "trending", "affinity"],
+            (true, true, false) => &["followed", "trending"],
+            (true, false, true) => &["followed", "affinity"],
+            (true, false, false) => &["followed"],
+            (false, true, true) => &["trending", "affinity"],
+            (false, true, false) => &["trending"],
+            (false, false, true) => &["affinity"],
+            (false, false, false) => &[],
+        }
+    }
+
+    const fn has(self, source: Self) -> bool {
+        self.0 & source.0 != 0
     }
 }
 
@@ -62,6 +71,8 @@ impl Sources {
 pub struct Ranked {
     /// The post.
     pub id: Id,
+    /// Where in memory it is.
+    pub at: PostNo,
     /// Its author.
     pub author: AuthorNo,
     /// When it was written.
@@ -123,6 +134,7 @@ mod tests {
             let scores = [0.0, -0.0, 1.5, -1.5, f64::MIN_POSITIVE];
             let post = |(id, (which, created_at, any, served)): (usize, (u8, i64, f64, bool))| Ranked {
                 id: Id(id as u128 * 7_919 % 211),
+                at: PostNo::from(0),
                 author: AuthorNo::from(0),
                 created_at,
                 sources: Sources::default(),

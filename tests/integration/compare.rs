@@ -139,7 +139,7 @@ pub(crate) fn feeds(
 fn same(place: &str, post: &edgefeed::feed::PagePost, expected: &OraclePost) {
     assert_eq!(post.id.1, expected.id, "{place}: post (score {} against {})", post.score, expected.score);
     assert_eq!(post.author_id.1, expected.author, "{place}: author");
-    assert_eq!(post.created_at, edgefeed::feed::rfc3339(expected.created_at), "{place}: time");
+    assert_eq!(post.created_at.to_string(), edgefeed::feed::rfc3339(expected.created_at), "{place}: time");
     let terms = post.explain.unwrap();
     let (found, wanted) = (
         [post.score, terms.freshness, terms.engagement, terms.affinity],
@@ -150,7 +150,7 @@ fn same(place: &str, post: &edgefeed::feed::PagePost, expected: &OraclePost) {
         names.sort_unstable();
         names
     };
-    assert_eq!(sorted(post.sources.clone()), sorted(expected.sources.clone()), "{place}: sources");
+    assert_eq!(sorted(post.sources.to_vec()), sorted(expected.sources.clone()), "{place}: sources");
     assert_eq!(
         (post.like_count, post.comment_count, post.viewer_liked),
         (expected.like_count, expected.comment_count, expected.viewer_liked),

@@ -58,6 +58,6 @@ impl Jwk {
             _ => return None,
         };
         let key = key.ok().filter(|key| for_signatures && is_sound(key, algorithm))?;
-        Some(Key { id: self.kid, key })
+        Some(Key::public(self.kid, key))
     }
 }

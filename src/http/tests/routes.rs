@@ -12,6 +12,7 @@ use serde_json::json;
 use super::{Answer, Server};
 use crate::auth::{self, Auth, demo_token};
 use crate::events::{BadPosition, PostError};
+use crate::feed::JsonTime;
 use crate::feed::page::{Algo, FeedError, FeedPage, FeedRequest, Freshness, JsonId, PagePost, ServedFrom};
 use crate::http::limits::Config;
 use crate::http::{Door, PageFuture, Services, routes};
@@ -89,9 +90,9 @@ fn one_post(now_ms: i64) -> FeedPage {
     let post = PagePost {
         id: JsonId(IdKind::Uuid, Id(1)),
         author_id: JsonId(IdKind::Uuid, Id(2)),
-        created_at: "2026-11-22T18:00:00.000Z".to_owned(),
+        created_at: JsonTime(1_795_370_400_000),
         score: 0.8123046875,
-        sources: vec!["followed"],
+        sources: &["followed"],
         like_count: 12,
         comment_count: 3,
         viewer_liked: false,

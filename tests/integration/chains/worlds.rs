@@ -109,7 +109,7 @@ async fn holds(stage: &Stage, world: &World, dice: &mut Dice) {
 fn by_the_rule(pages: &[FeedPage]) -> Vec<Id> {
     let mut posts: Vec<_> = pages.iter().flat_map(|page| &page.posts).collect();
     posts.sort_by(|left, right| {
-        let ties = (&right.created_at, right.id.1).cmp(&(&left.created_at, left.id.1));
+        let ties = (right.created_at.0, right.id.1).cmp(&(left.created_at.0, left.id.1));
         right.score.total_cmp(&left.score).then(ties)
     });
     let authors: Vec<Id> = posts.iter().map(|post| post.author_id.1).collect();

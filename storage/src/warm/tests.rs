@@ -129,10 +129,13 @@ impl World {
     }
 }
 
-/// Everything a projection says: of each post its author, time, counts and hours, of each author the posts in order.
+/// What is said of a post: its author, its time, its likes and comments, its hours.
+type OfPost = (Id, TimestampMs, u64, u64, Vec<(Hour, Counters)>);
+
+/// Everything a projection says: of each post, and of each author the posts in order.
 #[derive(Debug, Default, PartialEq)]
 struct Said {
-    posts: BTreeMap<Id, (Id, TimestampMs, u64, u64, Vec<(Hour, Counters)>)>,
+    posts: BTreeMap<Id, OfPost>,
     lists: BTreeMap<Id, Vec<(TimestampMs, Id)>>,
 }
 
@@ -148,11 +151,11 @@ fn said(hot: &Hot) -> Said {
     said
 }
 
+/// What is held and what is due of one id.
+type Difference<'a, T> = (Id, Option<&'a T>, Option<&'a T>);
+
 /// What is held and what is due, where that is not the same.
-fn differences<'a, T: PartialEq>(
-    held: &'a BTreeMap<Id, T>,
-    due: &'a BTreeMap<Id, T>,
-) -> Vec<(Id, Option<&'a T>, Option<&'a T>)> {
+fn differences<'a, T: PartialEq>(held: &'a BTreeMap<Id, T>, due: &'a BTreeMap<Id, T>) -> Vec<Difference<'a, T>> {
     let ids: std::collections::BTreeSet<_> = held.keys().chain(due.keys()).collect();
     let both = ids.into_iter().map(|id| (*id, held.get(id), due.get(id)));
     both.filter(|(_, held, due)| held != due).collect()

@@ -259,17 +259,17 @@ impl Pending {
         Ok(())
     }
 
-    /// Posts the projection lacks and may now need: those whose row changed, and any with an event of late. While it is
-    /// partial it is without those that no loaded author brings, and they are read with all others.
+    /// Posts the projection lacks and may now need: those whose row changed, and any with an event of late. While another
+    /// is being read beside it, only those of its authors: the others are read there, and one by one takes longer.
     pub(super) fn posts_to_load(&self, hot: &Hot) -> Vec<Id> {
         let hour = hour_of(self.now_ms);
         let active = hour.saturating_sub(ACTIVE_HOURS)..=hour + 1;
-        let counted = self.hours.keys().chain(self.spooled.keys()).filter(|_| !hot.is_partial());
+        let counted = self.hours.keys().chain(self.spooled.keys()).filter(|_| !hot.is_followed());
         let mut posts: HashSet<Id> = counted.filter(|(_, hour)| active.contains(hour)).map(|(post, _)| *post).collect();
         let listed = |author| hot.number_of(author).is_some_and(|author| hot.is_loaded(author));
         posts.extend(self.changed_posts.iter().filter(|post| {
             let live = self.posts.get(*post).and_then(PostRow::live);
-            live.is_some_and(|(author, _)| !hot.is_partial() || listed(author))
+            live.is_some_and(|(author, _)| !hot.is_followed() || listed(author))
         }));
         posts.retain(|post| !hot.has_post(*post));
         posts.into_iter().collect()

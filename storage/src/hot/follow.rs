@@ -26,6 +26,11 @@ impl Hot {
         posts.into_iter().for_each(|post| self.note(post));
     }
 
+    /// Whether the store is being read beside this.
+    pub(crate) fn is_followed(&self) -> bool {
+        self.followed.is_some()
+    }
+
     /// Notes nothing any more.
     pub(crate) fn unfollow(&mut self) {
         self.followed = None;

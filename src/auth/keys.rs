@@ -146,13 +146,14 @@ fn key_of_file(algorithm: Algorithm, name: &str, path: &Path) -> Result<Key, Pro
 /// Whether a key can verify anything under the algorithm; with another one every token would be refused, one by one.
 pub(super) fn is_sound(key: &DecodingKey, algorithm: Algorithm) -> bool {
     match (algorithm, key.kind()) {
-        (Algorithm::HS256, DecodingKeyKind::SecretOrDer(_)) => true,
         (Algorithm::RS256, DecodingKeyKind::SecretOrDer(der)) => der.len() >= RSA_MIN_BYTES,
         (Algorithm::RS256, DecodingKeyKind::RsaModulusExponent { n, .. }) => n.len() >= RSA_MIN_BYTES,
         // An uncompressed point of two coordinates; a bare one of Ed25519.
         (Algorithm::ES256, DecodingKeyKind::SecretOrDer(point)) => point.len() == 65,
         (Algorithm::EdDSA, DecodingKeyKind::SecretOrDer(point)) => point.len() == 32,
-        (Algorithm::HS256 | Algorithm::ES256 | Algorithm::EdDSA, DecodingKeyKind::RsaModulusExponent { .. }) => false,
+        (Algorithm::ES256 | Algorithm::EdDSA, DecodingKeyKind::RsaModulusExponent { .. }) => false,
+        // A secret is no public key.
+        (Algorithm::HS256, _) => false,
     }
 }
 

@@ -73,7 +73,7 @@ impl Engine {
         prefix: &Key,
         visit: impl FnMut(&[u8], &[u8]) -> Result<bool>,
     ) -> Result<()> {
-        walk(&self.db, self.cf(family)?, prefix, prefix, visit, ReadOptions::default())
+        walk(&self.db, self.cf(family)?, prefix, prefix.as_ref(), visit, ReadOptions::default())
     }
 
     /// As [`Engine::scan`], from `start` on (which lies at or above `prefix`).
@@ -84,7 +84,7 @@ impl Engine {
         start: &Key,
         visit: impl FnMut(&[u8], &[u8]) -> Result<bool>,
     ) -> Result<()> {
-        walk(&self.db, self.cf(family)?, prefix, start, visit, ReadOptions::default())
+        walk(&self.db, self.cf(family)?, prefix, start.as_ref(), visit, ReadOptions::default())
     }
 
     /// For many scans of one family in a row: to make a cursor takes longer than to move it. It sees the family as it is now.
@@ -179,7 +179,7 @@ impl Snap<'_> {
     ) -> Result<()> {
         let mut options = ReadOptions::default();
         options.set_snapshot(&self.snapshot);
-        walk(&self.engine.db, self.engine.cf(family)?, prefix, prefix, visit, options)
+        walk(&self.engine.db, self.engine.cf(family)?, prefix, prefix.as_ref(), visit, options)
     }
 }
 
@@ -187,7 +187,7 @@ fn walk(
     db: &DB,
     cf: &ColumnFamily,
     prefix: &Key,
-    start: &Key,
+    start: &[u8],
     mut visit: impl FnMut(&[u8], &[u8]) -> Result<bool>,
     mut options: ReadOptions,
 ) -> Result<()> {
@@ -216,7 +216,7 @@ impl Engine {
     pub(crate) fn sweep(&self, family: Family, visit: impl FnMut(&[u8], &[u8]) -> Result<bool>) -> Result<()> {
         let mut options = ReadOptions::default();
         options.fill_cache(false);
-        walk(&self.db, self.cf(family)?, &Key::new(), &Key::new(), visit, options)
+        walk(&self.db, self.cf(family)?, &Key::new(), &[], visit, options)
     }
 
     /// Writes every memtable out.
@@ -237,17 +237,9 @@ impl Engine {
         &self,
         family: Family,
         start: &[u8],
-        mut visit: impl FnMut(&[u8], &[u8]) -> Result<bool>,
+        visit: impl FnMut(&[u8], &[u8]) -> Result<bool>,
     ) -> Result<()> {
-        let mut entries = self.db.raw_iterator_cf(self.cf(family)?);
-        entries.seek(start);
-        while let Some((key, value)) = entries.item() {
-            if !visit(key, value)? {
-                return Ok(());
-            }
-            entries.next();
-        }
-        Ok(entries.status()?)
+        walk(&self.db, self.cf(family)?, &Key::new(), start, visit, ReadOptions::default())
     }
 }
 

@@ -46,7 +46,7 @@ pub(crate) fn database(budget: &Budget, cache: &Cache) -> Result<Options> {
     options.set_bytes_per_sync(1 << 20);
     options.set_max_open_files(512);
     // Rarely written families must not keep old logs alive, and what is in the log is put into memory record by record
-    // when a node starts: some 80 MB a second, in which nobody is answered.
+    // when a node starts: 80 to 160 MB a second, and nobody is answered meanwhile.
     options.set_max_total_wal_size(48 << 20);
     options.set_keep_log_file_num(4);
     let manager =

@@ -199,7 +199,7 @@ fn what_changes_while_the_store_is_read_into_memory_is_in_memory_afterwards() {
 }
 
 #[test]
-fn a_projection_that_starts_over_while_it_is_read_is_read_anew() {
+fn changes_are_noted_while_somebody_reads_beside_and_neither_lost_nor_without_end() {
     let dir = tempfile::tempdir().unwrap();
     let config = Config { dir: dir.path().join("store"), memory_budget_bytes: 64 << 20, ..Config::default() };
     let store = Store::open(&config, OpenOptions { ids: IdKind::U64, apply_truncates: false }).unwrap();

@@ -12,8 +12,8 @@ use edgefeed::feed::FeedRequest;
 use edgefeed::ranking::config::Affinity;
 use edgefeed::ranking::score::interactions;
 use edgefeed::world::World;
-use edgefeed_storage::Store;
 use edgefeed_storage::model::{Id, hour_of};
+use edgefeed_storage::{Progress, Store, Told};
 use reqwest::Client;
 use sqlx::{Connection, Executor, PgConnection};
 use tokio::runtime::Builder;
@@ -189,9 +189,11 @@ impl Rows<'_> {
 async fn posts(rows: &mut Rows<'_>, store: &Store, world: &World) {
     let now_ms = world.config().now_ms;
     let mut all = Vec::new();
-    store.for_each_post(|post| {
-        let hours: Vec<_> = post.hours(0, hour_of(now_ms)).collect();
-        all.push((uuid(post.id()), post.author(), post.created_at(), hours));
+    store.follow_posts(&mut Progress::default(), |told| {
+        if let Told::Post(_, post) = told {
+            let hours: Vec<_> = post.hours(0, hour_of(now_ms)).collect();
+            all.push((uuid(post.id()), post.author(), post.created_at(), hours));
+        }
     });
     let authors: Vec<Option<Uuid>> = {
         let view = store.view(world.user(0), now_ms).unwrap();

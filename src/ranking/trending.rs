@@ -82,13 +82,23 @@ fn worth(counters: &Counters) -> f64 {
 
 /// A post's standing in a window; `None` when no event of the window counts for it.
 pub fn standing(post: &PostFacts, window: Window, now_ms: TimestampMs) -> Option<Trending> {
+    standings(post, now_ms)[window as usize]
+}
+
+/// A post's standing in each window, by [`Window::ALL`]. They stay the same while its hour and the one that runs do.
+pub fn standings(post: &PostFacts, now_ms: TimestampMs) -> [Option<Trending>; Window::ALL.len()] {
     let now = hour_of(now_ms);
-    let decays = &DECAYS[window as usize];
-    let score: f64 = post
-        .hours(window.first_hour(now_ms), now)
-        .map(|(hour, counters)| worth(&counters) * decays[(now - hour) as usize])
-        .sum();
-    (score > 0.0).then(|| Trending { id: post.id(), created_at: post.created_at(), score })
+    let firsts = Window::ALL.map(|window| window.first_hour(now_ms));
+    let mut scores = [0.0; Window::ALL.len()];
+    for (hour, counters) in post.hours(Window::Week.first_hour(now_ms), now) {
+        let worth = worth(&counters);
+        for ((score, first), decays) in scores.iter_mut().zip(firsts).zip(DECAYS.iter()) {
+            if hour >= first {
+                *score += worth * decays[(now - hour) as usize];
+            }
+        }
+    }
+    scores.map(|score| (score > 0.0).then(|| Trending { id: post.id(), created_at: post.created_at(), score }))
 }
 
 /// Best first: score, then creation time, then id, all descending.

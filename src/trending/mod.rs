@@ -1,6 +1,7 @@
 //! The trending posts of an hour, a day and a week: found by a job, served from memory.
 
 mod pages;
+mod standings;
 
 use std::sync::Arc;
 
@@ -9,7 +10,8 @@ use edgefeed_storage::model::TimestampMs;
 use edgefeed_storage::{Seen, Store};
 use parking_lot::Mutex;
 
-use crate::ranking::trending::{self, Trending, Window};
+use crate::ranking::trending::{Trending, Window};
+use standings::Standings;
 
 pub use pages::{TrendingPage, TrendingPages, TrendingPost, TrendingRequest};
 
@@ -21,10 +23,10 @@ const KEPT: usize = 5_000;
 #[derive(Debug, Default)]
 pub struct TrendingPosts {
     found: ArcSwapOption<Found>,
-    finding: Mutex<()>,
+    standings: Mutex<Standings>,
 }
 
-/// What one pass over the posts found.
+/// What was found last.
 #[derive(Debug)]
 struct Found {
     /// The `now` of the formula.
@@ -36,10 +38,10 @@ struct Found {
 }
 
 impl TrendingPosts {
-    /// Finds them anew. Costs a pass over the posts in memory; the job calls it every second or so.
+    /// Finds them anew. Costs a look at what has changed since, and once an hour a pass over the posts in memory; the job
+    /// calls it every second or so. For one store alone.
     pub fn refresh(&self, store: &Store, now_ms: TimestampMs) {
-        let _one_at_a_time = self.finding.lock();
-        self.find(store, now_ms);
+        self.find(store, &mut self.standings.lock(), now_ms);
     }
 
     /// The day's posts found last; found now where that has never been done.
@@ -57,31 +59,15 @@ impl TrendingPosts {
         if let Some(found) = self.found.load_full() {
             return found;
         }
-        let _one_at_a_time = self.finding.lock();
-        self.found.load_full().unwrap_or_else(|| self.find(store, now_ms))
+        let mut standings = self.standings.lock();
+        self.found.load_full().unwrap_or_else(|| self.find(store, &mut standings, now_ms))
     }
 
-    fn find(&self, store: &Store, now_ms: TimestampMs) -> Arc<Found> {
-        let mut standings = [const { Vec::new() }; Window::ALL.len()];
-        store.for_each_post(|post| {
-            for (window, standings) in Window::ALL.into_iter().zip(&mut standings) {
-                standings.extend(trending::standing(post, window, now_ms));
-            }
-        });
-        let windows = standings.map(best);
+    fn find(&self, store: &Store, standings: &mut Standings, now_ms: TimestampMs) -> Arc<Found> {
+        let windows = standings.renew(store, KEPT, now_ms);
         let day = store.places(windows[Window::Day as usize].iter().map(|post| post.id)).into();
         let found = Arc::new(Found { at: now_ms, windows, day });
         self.found.store(Some(Arc::clone(&found)));
         found
     }
-}
-
-/// The best of them, best first.
-fn best(mut standings: Vec<Trending>) -> Arc<[Trending]> {
-    if standings.len() > KEPT {
-        standings.select_nth_unstable_by(KEPT, trending::best_first);
-        standings.truncate(KEPT);
-    }
-    standings.sort_unstable_by(trending::best_first);
-    standings.into()
 }

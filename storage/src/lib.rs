@@ -34,6 +34,7 @@ pub mod model;
 mod options;
 mod outward;
 mod owner;
+mod passes;
 mod position;
 pub mod retention;
 #[doc(hidden)]
@@ -59,6 +60,7 @@ pub use format::FORMAT;
 pub use hot::{AuthorNo, PostFacts, PostNo};
 pub use ingest_sst::{Build, Foundation, Sorted};
 pub use inspect_one::{AuthorState, PostState, Sample, UserState, WithAuthor};
+pub use passes::{Progress, Told};
 pub use position::{Applied, Position, Stall, StallReason};
 pub use spool::{SpoolBounds, SpoolItem, SpoolState, Spooled};
 pub use stats::Stats;

@@ -89,22 +89,6 @@ impl Store {
         let hot = self.hot.read();
         posts.into_iter().filter_map(|id| Some(Seen { id, place: hot.find(id)? })).collect()
     }
-
-    /// Visits the posts held in memory, a few thousand under one lock at a time: everything with an event of late
-    /// is among them. For jobs, not for requests.
-    pub fn for_each_post(&self, mut visit: impl FnMut(&PostFacts)) {
-        const STRIDE: usize = 4096;
-        let mut from = 0;
-        loop {
-            let hot = self.hot.read();
-            let end = (from + STRIDE).min(hot.slots());
-            (from..end).filter_map(|slot| hot.slot(slot)).for_each(&mut visit);
-            if end == hot.slots() {
-                return;
-            }
-            from = end;
-        }
-    }
 }
 
 impl View<'_> {

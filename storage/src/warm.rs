@@ -37,6 +37,8 @@ impl Store {
     /// Reads a second projection and puts it in the place of the first, which notes what changes.
     fn warm_beside(&self, now_ms: TimestampMs) -> Result<()> {
         let budget = self.budget.hot_bytes;
+        // Readers gain by it too, whose pages are read from the same files meanwhile.
+        self.engine.fetch(budget)?;
         let mut loaded = Hot::load_all(self.source(&Overlay::default()), budget, now_ms)?;
         for _ in 0..ROUNDS {
             let noted = self.hot.write().take_noted();

@@ -3,11 +3,12 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{ACTIVE_HOURS, AUTHOR_POSTS_MAX, AuthorNo, AuthorSlot, Hot, HourCounts, LoadedPost, PostFacts, PostNo};
+use crate::counters::RowCounts;
 use crate::model::{Counters, Hour, Id, TimestampMs, hour_of};
 use crate::retention::POST_HOURS_KEPT;
 
 /// Memory of a post with its map entry, without its hours.
-const POST_BYTES: usize = size_of::<Option<PostFacts>>() + 40;
+const POST_BYTES: usize = size_of::<Option<PostFacts>>() + 44;
 /// Memory of an author with its map entry, without its posts.
 const AUTHOR_BYTES: usize = size_of::<AuthorSlot>() + 40;
 const HOUR_BYTES: usize = size_of::<HourCounts>();
@@ -54,20 +55,43 @@ impl Hot {
         };
         facts.sum_up(self.hour);
         self.bytes += hours;
-        if let Some(slot) = self.post_numbers.get(&post.id) {
-            if let Some(old) = self.posts[slot.0 as usize].replace(facts) {
-                self.bytes -= old.hours.len() * HOUR_BYTES;
-            }
-            return *slot;
-        }
-        self.bytes += POST_BYTES;
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.posts.push(None);
-            PostNo(u32::try_from(self.posts.len() - 1).unwrap_or(u32::MAX))
+        let slot = *self.post_numbers.entry(post.id).or_insert_with(|| {
+            self.free.pop().unwrap_or_else(|| {
+                self.posts.push(None);
+                PostNo(u32::try_from(self.posts.len() - 1).unwrap_or(u32::MAX))
+            })
         });
-        self.posts[slot.0 as usize] = Some(facts);
-        self.post_numbers.insert(post.id, slot);
+        match self.posts[slot.0 as usize].replace(facts) {
+            Some(old) => self.bytes -= old.hours.len() * HOUR_BYTES,
+            None => self.bytes += POST_BYTES,
+        }
+        self.changes.note(slot);
         slot
+    }
+
+    /// Puts in place what is counted of a post.
+    pub(super) fn set_counted(&mut self, slot: PostNo, rows: RowCounts, hours: Vec<HourCounts>) {
+        let Some(facts) = &mut self.posts[slot.0 as usize] else { return };
+        (facts.likes, facts.comments) = (rows.likes, rows.comments);
+        self.bytes += hours.len() * HOUR_BYTES;
+        self.bytes -= facts.hours.len() * HOUR_BYTES;
+        facts.hours = hours;
+        facts.sum_up(self.hour);
+        self.changes.note(slot);
+    }
+
+    /// Makes place for so many posts at once, as far as the budget goes.
+    pub(super) fn expect(&mut self, posts: usize) {
+        let posts = posts.min(self.budget / POST_BYTES);
+        self.posts.reserve(posts);
+        self.post_numbers.reserve(posts);
+        self.changes.expect(posts);
+    }
+
+    /// Whether the budget holds, once each post has so many hours.
+    pub(super) fn room_with(&self, hours_per_post: usize) -> bool {
+        let hours = self.posts.len().saturating_mul(hours_per_post).saturating_mul(HOUR_BYTES);
+        self.bytes.saturating_add(hours) < self.budget
     }
 
     /// A row of `posts` changed: it is now live with this author and time, or not there for readers. A post that is not
@@ -84,6 +108,7 @@ impl Hot {
         if let Some(facts) = &mut self.posts[slot.0 as usize] {
             facts.author = number;
             facts.created_at = created_at;
+            self.changes.note(slot);
         }
         if self.is_loaded(number) {
             self.list(number, created_at, id, slot);
@@ -137,6 +162,7 @@ impl Hot {
         if let Some(facts) = self.posts[slot.0 as usize].take() {
             self.bytes -= POST_BYTES + facts.hours.len() * HOUR_BYTES;
         }
+        self.changes.note(slot);
         self.free.push(slot);
     }
 
@@ -152,6 +178,7 @@ impl Hot {
         if let Some(facts) = &mut self.posts[slot.0 as usize] {
             facts.likes += likes;
             facts.comments += comments;
+            self.changes.note(slot);
         }
     }
 
@@ -170,6 +197,7 @@ impl Hot {
         };
         facts.hours[at].add(counters);
         facts.sum_up(self.hour);
+        self.changes.note(slot);
     }
 
     /// Takes events that were added before off an hour of a post, if it is here.
@@ -184,6 +212,7 @@ impl Hot {
             self.bytes -= HOUR_BYTES;
         }
         facts.sum_up(self.hour);
+        self.changes.note(slot);
     }
 
     /// Says which hour runs.
@@ -291,6 +320,9 @@ impl Hot {
             self.bytes -= (before - facts.hours.len()) * HOUR_BYTES;
             if facts.hours.len() < before || facts.recent.hour != hour {
                 facts.sum_up(hour);
+            }
+            if facts.hours.len() < before {
+                self.changes.note(PostNo(u32::try_from(slot).unwrap_or(u32::MAX)));
             }
             if facts.created_at < oldest && !facts.active_since(self.active) {
                 let id = facts.id;

@@ -1,8 +1,6 @@
-//! Reads into the projection: one post, one author, or everything at once after a start.
+//! Reads single posts and authors for the projection.
 
-use hashbrown::HashMap;
-
-use super::{ACTIVE_HOURS, AUTHOR_POSTS_MAX, Hot, HourCounts, POST_AGE_KEPT_MS};
+use super::{ACTIVE_HOURS, AUTHOR_POSTS_MAX, HourCounts, POST_AGE_KEPT_MS};
 use crate::counters::{self, RowCounts};
 use crate::engine::Engine;
 use crate::error::Result;
@@ -53,7 +51,7 @@ fn read_posts(source: Source<'_>, posts: &[(Id, TimestampMs)], now_ms: Timestamp
     posts.iter().zip(counts).map(one).collect()
 }
 
-fn read_hour(keys: Keys, key: &[u8], bytes: &[u8]) -> Result<Option<(Id, HourCounts)>> {
+pub(super) fn read_hour(keys: Keys, key: &[u8], bytes: &[u8]) -> Result<Option<(Id, HourCounts)>> {
     let Some(([post], rest)) = keys.split::<1>(key) else { return Ok(None) };
     let Some(hour) = rest.first_chunk::<4>() else { return Ok(None) };
     let counts = counters::decode(Family::PostHours, bytes)?;
@@ -62,10 +60,15 @@ fn read_hour(keys: Keys, key: &[u8], bytes: &[u8]) -> Result<Option<(Id, HourCou
 
 /// Reads a live post and its author; `None` when there is none.
 pub(crate) fn load_post(source: Source<'_>, id: Id, now_ms: TimestampMs) -> Result<Option<(Id, LoadedPost)>> {
+    let Some((author, created_at)) = live_row(source, id)? else { return Ok(None) };
+    Ok(read_posts(source, &[(id, created_at)], now_ms)?.pop().map(|post| (author, post)))
+}
+
+/// The author and the time of a live post.
+pub(super) fn live_row(source: Source<'_>, id: Id) -> Result<Option<(Id, TimestampMs)>> {
     let Some(bytes) = source.engine.get(Family::Posts, &source.keys.one(id))? else { return Ok(None) };
     let row: PostRow = value::decode(Family::Posts, &bytes)?;
-    let Some((author, created_at)) = row.live() else { return Ok(None) };
-    Ok(read_posts(source, &[(id, created_at)], now_ms)?.pop().map(|post| (author, post)))
+    Ok(row.live())
 }
 
 /// Reads an author's newest posts.
@@ -90,89 +93,4 @@ impl LoadedPost {
         let first = hour_of(now_ms).saturating_sub(ACTIVE_HOURS);
         self.hours.last().is_some_and(|counts| counts.hour >= first)
     }
-}
-
-impl Hot {
-    /// Reads everything that fits, in three sequential passes: far cheaper than author by author. What changes meanwhile
-    /// has to be read once more.
-    pub(crate) fn load_all(source: Source<'_>, budget: usize, now_ms: TimestampMs) -> Result<Self> {
-        let Source { engine, keys, .. } = source;
-        let mut hot = Self::new(budget, 0);
-        hot.active = hour_of(now_ms).saturating_sub(ACTIVE_HOURS);
-        hot.now(now_ms);
-        let mut hours = read_all_hours(source, now_ms)?;
-        let mut author: Option<(Id, Vec<LoadedPost>)> = None;
-        engine.sweep(Family::AuthorPosts, |key, _| {
-            let Some((id, created_at, post)) = keys.split_author_post(key) else { return Ok(true) };
-            if author.as_ref().is_none_or(|(current, _)| *current != id)
-                && let Some((id, posts)) = author.replace((id, Vec::new()))
-            {
-                hot.put_author(id, posts);
-            }
-            let Some((_, posts)) = &mut author else { return Ok(true) };
-            if created_at >= now_ms.saturating_sub(POST_AGE_KEPT_MS) && posts.len() < AUTHOR_POSTS_MAX {
-                let hours = hours.remove(&post).unwrap_or_default();
-                posts.push(LoadedPost { id: post, created_at, counts: RowCounts::default(), hours });
-            }
-            Ok(hot.bytes < budget)
-        })?;
-        // The last author; incomplete, and so left to be loaded when asked for, where the budget cut the pass short.
-        if let Some((id, posts)) = author.filter(|_| hot.bytes < budget) {
-            hot.put_author(id, posts);
-        }
-        hot.load_counts(engine, keys)?;
-        hot.load_active(source, hours, now_ms)?;
-        hot.partial = false;
-        hot.shed();
-        Ok(hot)
-    }
-
-    fn load_counts(&mut self, engine: &Engine, keys: Keys) -> Result<()> {
-        engine.sweep(Family::PostCounts, |key, bytes| {
-            if let Some(([post], _)) = keys.split::<1>(key) {
-                let counts: RowCounts = counters::decode(Family::PostCounts, bytes)?;
-                self.add_rows(post, counts.likes, counts.comments);
-            }
-            Ok(true)
-        })
-    }
-
-    /// Posts that no author brought but that have events of late.
-    fn load_active(
-        &mut self,
-        source: Source<'_>,
-        hours: HashMap<Id, Vec<HourCounts>>,
-        now_ms: TimestampMs,
-    ) -> Result<()> {
-        let active = hour_of(now_ms).saturating_sub(ACTIVE_HOURS);
-        for (post, hours) in hours {
-            let recent = hours.last().is_some_and(|counts| counts.hour >= active);
-            if recent
-                && !self.has_post(post)
-                && let Some((author, loaded)) = load_post(source, post, now_ms)?
-            {
-                self.add_post(author, loaded);
-            }
-        }
-        Ok(())
-    }
-}
-
-fn read_all_hours(source: Source<'_>, now_ms: TimestampMs) -> Result<HashMap<Id, Vec<HourCounts>>> {
-    let Source { engine, keys, overlay } = source;
-    let oldest = hour_of(now_ms).saturating_sub(POST_HOURS_KEPT);
-    let latest = hour_of(now_ms) + 1;
-    let mut hours: HashMap<Id, Vec<HourCounts>> = HashMap::new();
-    engine.sweep(Family::PostHours, |key, bytes| {
-        if let Some((post, counts)) =
-            read_hour(keys, key, bytes)?.filter(|(_, counts)| (oldest..=latest).contains(&counts.hour))
-        {
-            hours.entry(post).or_insert_with(|| Vec::with_capacity(2)).push(counts);
-        }
-        Ok(true)
-    })?;
-    for post in overlay.posts() {
-        HourCounts::merge(hours.entry(post).or_default(), overlay.hours_of(post, oldest));
-    }
-    Ok(hours)
 }

@@ -5,18 +5,22 @@
 //! and dropped again when memory runs short. A request would otherwise cost hundreds of point reads.
 
 mod change;
+mod changed;
 mod follow;
 mod load;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hashbrown::HashMap;
 
 use crate::model::{Counters, DAY_MS, HOUR_MS, Hour, Id, TimestampMs};
+use changed::Changes;
 use follow::Followed;
 
+pub(crate) use changed::Look;
 pub(crate) use load::{LoadedPost, Source, load_author, load_post};
 
 /// The oldest posts any candidate source looks at, with an hour's margin.
@@ -209,6 +213,8 @@ pub(crate) struct Hot {
     partial: bool,
     /// What changed since the store is being read anew beside this.
     followed: Option<Followed>,
+    /// When each slot last changed, for those who look at all of them again and again.
+    changes: Changes,
     author_numbers: HashMap<Id, AuthorNo>,
     authors: Vec<AuthorSlot>,
     post_numbers: HashMap<Id, PostNo>,
@@ -228,6 +234,7 @@ impl Hot {
             hour: 0,
             partial: true,
             followed: None,
+            changes: Changes::default(),
             author_numbers: HashMap::new(),
             authors: Vec::new(),
             post_numbers: HashMap::new(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use crate::hot::Hot;
+use crate::hot::{self, Hot};
 use crate::model::{
     Action, Cdc, Change, Counters, Event, Field, HOUR_MS, Hour, Id, IdKind, Outcome, Record, Row, RowChange, RowKey,
     TimestampMs, Topic, TopicPartition, Version,
@@ -151,6 +151,21 @@ fn said(hot: &Hot) -> Said {
     said
 }
 
+/// The projection as it is when each author and each post is read by itself.
+fn one_by_one(source: hot::Source<'_>, posts: &[Id]) -> Hot {
+    let mut read = Hot::new(usize::MAX, 0);
+    for author in (0..AUTHORS).map(|author| Id(author.into())) {
+        read.put_author(author, hot::load_author(source, author, NOW).unwrap());
+    }
+    for post in posts {
+        let post = hot::load_post(source, *post, NOW).unwrap();
+        if let Some((author, post)) = post.filter(|(_, post)| !read.has_post(post.id) && post.is_active(NOW)) {
+            read.add_post(author, post);
+        }
+    }
+    read
+}
+
 /// What is held and what is due of one id.
 type Difference<'a, T> = (Id, Option<&'a T>, Option<&'a T>);
 
@@ -186,16 +201,50 @@ fn what_changes_while_the_store_is_read_into_memory_is_in_memory_afterwards() {
             beside += going_on.join().unwrap();
         });
         let no_apply = store.writer.read();
-        let anew = Hot::load_all(store.source(no_apply.overlay()), usize::MAX, NOW).unwrap();
-        let (said, due) = (said(&store.hot.read()), said(&anew));
+        let one_by_one = one_by_one(store.source(no_apply.overlay()), &world.posts);
+        let (said, due) = (said(&store.hot.read()), said(&one_by_one));
         assert_eq!(differences(&said.posts, &due.posts), []);
         assert_eq!(differences(&said.lists, &due.lists), []);
         assert!(!store.hot.read().is_partial());
-        drop((anew, no_apply));
+        drop((one_by_one, no_apply));
         // The next round begins with nothing in memory, as after a start.
         store.hot.write().start_over();
     }
     assert!(beside > ROUNDS, "it did go on meanwhile: {beside} batches");
+}
+
+#[test]
+fn of_a_store_larger_than_memory_what_is_read_is_whole_and_the_rest_is_left_for_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = Config { dir: dir.path().join("store"), memory_budget_bytes: 64 << 20, ..Config::default() };
+    let store = Store::open(&config, OpenOptions { ids: IdKind::U64, apply_truncates: false }).unwrap();
+    let mut world = World { dice: 0x9e37_79b9_7f4a_7c15, offsets: BTreeMap::new(), posts: Vec::new() };
+    let first: Vec<_> = (0..3_000).map(|_| world.post()).collect();
+    store.apply(&first, NOW).unwrap();
+    (0..300).for_each(|_| world.go_on(&store));
+    let no_apply = store.writer.read();
+    let source = store.source(no_apply.overlay());
+    let whole = Hot::load_all(source, usize::MAX, NOW).unwrap();
+    let due = said(&whole);
+    let mut shares = Vec::new();
+    for share in [2, 4, 8] {
+        let budget = whole.bytes() / share;
+        let part = Hot::load_all(source, budget, NOW).unwrap();
+        assert!(part.bytes() <= budget, "{} of {budget} bytes", part.bytes());
+        let held = said(&part);
+        for (post, facts) in &held.posts {
+            assert_eq!(Some(facts), due.posts.get(post), "a {share}th of the memory");
+        }
+        let loaded: Vec<Id> = (0..AUTHORS)
+            .map(|author| Id(author.into()))
+            .filter(|author| part.number_of(*author).is_some_and(|number| part.is_loaded(number)))
+            .collect();
+        for author in &loaded {
+            assert_eq!(held.lists.get(author), due.lists.get(author), "a {share}th of the memory");
+        }
+        shares.push(loaded.len());
+    }
+    assert!(shares.is_sorted_by(|more, fewer| more >= fewer) && shares[0] > 0, "authors read: {shares:?}");
 }
 
 #[test]

@@ -38,8 +38,8 @@ struct Found {
 }
 
 impl TrendingPosts {
-    /// Finds them anew. Costs a look at what has changed since, and once an hour a pass over the posts in memory; the job
-    /// calls it every second or so. For one store alone.
+    /// Finds them anew. Costs a look at what has changed since, and a pass over the posts in memory once an hour and when they
+    /// were read in anew; the job calls it every second or so. For one store alone.
     pub fn refresh(&self, store: &Store, now_ms: TimestampMs) {
         self.find(store, &mut self.standings.lock(), now_ms);
     }

@@ -22,6 +22,8 @@ impl Store {
     /// Reads everything that fits into the projection.
     pub fn warm(&self, now_ms: TimestampMs) -> Result<()> {
         let _alone = self.warming.lock();
+        // Readers gain by it too, whose pages are read from the same files meanwhile.
+        self.engine.fetch(self.budget.hot_bytes)?;
         {
             let no_apply = self.writer.read();
             // What is spooled stands in none of the families that are read.
@@ -37,8 +39,6 @@ impl Store {
     /// Reads a second projection and puts it in the place of the first, which notes what changes.
     fn warm_beside(&self, now_ms: TimestampMs) -> Result<()> {
         let budget = self.budget.hot_bytes;
-        // Readers gain by it too, whose pages are read from the same files meanwhile.
-        self.engine.fetch(budget)?;
         let mut loaded = Hot::load_all(self.source(&Overlay::default()), budget, now_ms)?;
         for _ in 0..ROUNDS {
             let noted = self.hot.write().take_noted();

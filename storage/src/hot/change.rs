@@ -80,18 +80,25 @@ impl Hot {
         self.changes.note(slot);
     }
 
-    /// Makes place for so many posts at once, as far as the budget goes.
+    /// Makes place for so many posts at once, as far as half of the budget goes; see [`Hot::give_back`].
     pub(super) fn expect(&mut self, posts: usize) {
-        let posts = posts.min(self.budget / POST_BYTES);
+        let posts = posts.min(self.budget / 2 / POST_BYTES);
         self.posts.reserve(posts);
         self.post_numbers.reserve(posts);
         self.changes.expect(posts);
     }
 
-    /// Whether the budget holds, once each post has so many hours.
-    pub(super) fn room_with(&self, hours_per_post: usize) -> bool {
-        let hours = self.posts.len().saturating_mul(hours_per_post).saturating_mul(HOUR_BYTES);
-        self.bytes.saturating_add(hours) < self.budget
+    /// Gives back the place that was made for more than came, where it is in use all the same: what a map has lies all over it.
+    pub(super) fn give_back(&mut self) {
+        self.post_numbers.shrink_to_fit();
+    }
+
+    /// Whether more authors fit, where so many hours are still to come: these may have half of the budget. Of the authors
+    /// themselves there may be half as many as [`Hot::evict`] bears.
+    pub(super) fn has_room_before(&self, hours: usize) -> bool {
+        let to_come = hours.saturating_mul(HOUR_BYTES).min(self.budget / 2);
+        self.bytes.saturating_add(to_come) < self.budget
+            && self.authors.len().saturating_mul(AUTHOR_BYTES) < self.budget / 4
     }
 
     /// A row of `posts` changed: it is now live with this author and time, or not there for readers. A post that is not

@@ -26,27 +26,34 @@ impl Hot {
     /// Reads everything that fits. What changes meanwhile has to be read once more.
     pub(crate) fn load_all(source: Source<'_>, budget: usize, now_ms: TimestampMs) -> Result<Self> {
         let mut hot = Self::new(budget, 0);
-        hot.active = hour_of(now_ms).saturating_sub(ACTIVE_HOURS);
-        hot.now(now_ms);
+        hot.begin(now_ms);
         hot.load_lists(source, now_ms)?;
         hot.load_counted(source, now_ms)?;
         for post in source.overlay.posts() {
             hot.renew(source, post, now_ms)?;
         }
-        hot.make_room();
+        hot.make_room(now_ms);
+        hot.give_back();
         // Where so many authors came by that it had to start over, posts that only trending needs are missing.
         hot.partial = hot.generation > 0;
         Ok(hot)
     }
 
+    fn begin(&mut self, now_ms: TimestampMs) {
+        self.active = hour_of(now_ms).saturating_sub(ACTIVE_HOURS);
+        self.now(now_ms);
+    }
+
     /// Every author's newest posts, of which nothing is counted yet.
     fn load_lists(&mut self, source: Source<'_>, now_ms: TimestampMs) -> Result<()> {
         let Source { engine, keys, .. } = source;
-        let entries = |family| engine.property(family, "rocksdb.estimate-num-keys");
-        let (posts, hours) = (entries(Family::AuthorPosts)?, entries(Family::PostHours)?);
-        self.expect(usize::try_from(posts).unwrap_or(usize::MAX));
-        let hours_per_post = usize::try_from(hours / posts.max(1)).unwrap_or(usize::MAX);
-        let fits = |hot: &Self| hot.room_with(hours_per_post);
+        let entries = |family| -> Result<usize> {
+            let estimate = engine.property(family, "rocksdb.estimate-num-keys")?;
+            Ok(usize::try_from(estimate).unwrap_or(usize::MAX))
+        };
+        self.expect(entries(Family::AuthorPosts)?);
+        let hours = entries(Family::PostHours)?;
+        let fits = |hot: &Self| hot.has_room_before(hours);
         let mut author: Option<(Id, Vec<LoadedPost>)> = None;
         engine.sweep(Family::AuthorPosts, |key, _| {
             let Some((id, created_at, post)) = keys.split_author_post(key) else { return Ok(true) };
@@ -83,7 +90,7 @@ impl Hot {
             }
             self.put_counted(source, &mut batch)?;
             if self.bytes > self.budget.saturating_add(self.budget / 4) {
-                self.make_room();
+                self.make_room(now_ms);
             }
         }
     }
@@ -103,9 +110,11 @@ impl Hot {
         Ok(())
     }
 
-    fn make_room(&mut self) {
+    fn make_room(&mut self, now_ms: TimestampMs) {
         self.shed();
         self.evict();
+        // It may have started over.
+        self.begin(now_ms);
     }
 }
 

@@ -48,7 +48,7 @@ pub(crate) fn database(budget: &Budget, cache: &Cache) -> Result<Options> {
     // Rarely written families must not keep old logs alive, and what is in the log is put into memory record by record
     // when a node starts: 80 to 160 MB a second, and nobody is answered meanwhile. Writing gains as well: smaller memtables
     // stay in the processor's cache.
-    options.set_max_total_wal_size(24 << 20);
+    options.set_max_total_wal_size(16 << 20);
     options.set_keep_log_file_num(4);
     let manager =
         WriteBufferManager::new_write_buffer_manager_with_cache(budget.write_buffer_bytes, false, cache.clone());

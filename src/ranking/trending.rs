@@ -82,19 +82,25 @@ fn worth(counters: &Counters) -> f64 {
 
 /// A post's standing in a window; `None` when no event of the window counts for it.
 pub fn standing(post: &PostFacts, window: Window, now_ms: TimestampMs) -> Option<Trending> {
-    standings(post, now_ms)[window as usize]
+    let [standing] = standings_in(post, [window], now_ms);
+    standing
 }
 
-/// A post's standing in each window, by [`Window::ALL`]. They stay the same while its hour and the one that runs do.
+/// A post's standing in each window, by [`Window::ALL`]. They stay the same while its hours and the one that runs do.
 pub fn standings(post: &PostFacts, now_ms: TimestampMs) -> [Option<Trending>; Window::ALL.len()] {
+    standings_in(post, Window::ALL, now_ms)
+}
+
+/// One walk over the post's hours: they lie apart in memory, and to get there takes longer than the sums.
+fn standings_in<const N: usize>(post: &PostFacts, windows: [Window; N], now_ms: TimestampMs) -> [Option<Trending>; N] {
     let now = hour_of(now_ms);
-    let firsts = Window::ALL.map(|window| window.first_hour(now_ms));
-    let mut scores = [0.0; Window::ALL.len()];
-    for (hour, counters) in post.hours(Window::Week.first_hour(now_ms), now) {
+    let firsts = windows.map(|window| window.first_hour(now_ms));
+    let mut scores = [0.0; N];
+    for (hour, counters) in post.hours(firsts.into_iter().min().unwrap_or(now), now) {
         let worth = worth(&counters);
-        for ((score, first), decays) in scores.iter_mut().zip(firsts).zip(DECAYS.iter()) {
+        for ((score, first), window) in scores.iter_mut().zip(firsts).zip(windows) {
             if hour >= first {
-                *score += worth * decays[(now - hour) as usize];
+                *score += worth * DECAYS[window as usize][(now - hour) as usize];
             }
         }
     }

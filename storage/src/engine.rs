@@ -241,9 +241,7 @@ impl Engine {
 
     /// Every entry of a family, past the cache: readers keep theirs.
     pub(crate) fn sweep(&self, family: Family, visit: impl FnMut(&[u8], &[u8]) -> Result<bool>) -> Result<()> {
-        let mut options = ReadOptions::default();
-        options.fill_cache(false);
-        walk(&self.db, self.cf(family)?, &Key::new(), &[], visit, options)
+        self.pass(family)?.scan_from(&Key::new(), &Key::new(), visit)
     }
 
     /// Has the operating system read the files of what is read at a start, up to `most` bytes: from a disk far sooner done in one

@@ -46,8 +46,7 @@ pub(crate) fn database(budget: &Budget, cache: &Cache) -> Result<Options> {
     options.set_bytes_per_sync(1 << 20);
     options.set_max_open_files(512);
     // Rarely written families must not keep old logs alive, and what is in the log is put into memory record by record
-    // when a node starts: 80 to 160 MB a second, and nobody is answered meanwhile. Writing gains as well: smaller memtables
-    // stay in the processor's cache.
+    // when a node starts: 80 to 160 MB a second, and nobody is answered meanwhile. Writing loses nothing by it.
     options.set_max_total_wal_size(16 << 20);
     options.set_keep_log_file_num(4);
     let manager =

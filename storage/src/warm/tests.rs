@@ -25,6 +25,13 @@ struct World {
 }
 
 impl World {
+    fn with_posts(posts: usize, store: &Store) -> Self {
+        let mut world = Self { dice: 0x9e37_79b9_7f4a_7c15, offsets: BTreeMap::new(), posts: Vec::new() };
+        let first: Vec<_> = (0..posts).map(|_| world.post()).collect();
+        store.apply(&first, NOW).unwrap();
+        world
+    }
+
     fn roll(&mut self, below: u64) -> u64 {
         self.dice ^= self.dice << 13;
         self.dice ^= self.dice >> 7;
@@ -129,6 +136,11 @@ impl World {
     }
 }
 
+fn store(dir: &std::path::Path) -> Store {
+    let config = Config { dir: dir.join("store"), memory_budget_bytes: 64 << 20, ..Config::default() };
+    Store::open(&config, OpenOptions { ids: IdKind::U64, apply_truncates: false }).unwrap()
+}
+
 /// What is said of a post: its author, its time, its likes and comments, its hours.
 type OfPost = (Id, TimestampMs, u64, u64, Vec<(Hour, Counters)>);
 
@@ -179,11 +191,8 @@ fn differences<'a, T: PartialEq>(held: &'a BTreeMap<Id, T>, due: &'a BTreeMap<Id
 #[test]
 fn what_changes_while_the_store_is_read_into_memory_is_in_memory_afterwards() {
     let dir = tempfile::tempdir().unwrap();
-    let config = Config { dir: dir.path().join("store"), memory_budget_bytes: 64 << 20, ..Config::default() };
-    let store = Store::open(&config, OpenOptions { ids: IdKind::U64, apply_truncates: false }).unwrap();
-    let mut world = World { dice: 0x9e37_79b9_7f4a_7c15, offsets: BTreeMap::new(), posts: Vec::new() };
-    let first: Vec<_> = (0..2_000).map(|_| world.post()).collect();
-    store.apply(&first, NOW).unwrap();
+    let store = store(dir.path());
+    let mut world = World::with_posts(2_000, &store);
     let mut beside = 0;
     for _ in 0..ROUNDS {
         let over = AtomicBool::new(false);
@@ -216,11 +225,8 @@ fn what_changes_while_the_store_is_read_into_memory_is_in_memory_afterwards() {
 #[test]
 fn of_a_store_larger_than_memory_what_is_read_is_whole_and_the_rest_is_left_for_later() {
     let dir = tempfile::tempdir().unwrap();
-    let config = Config { dir: dir.path().join("store"), memory_budget_bytes: 64 << 20, ..Config::default() };
-    let store = Store::open(&config, OpenOptions { ids: IdKind::U64, apply_truncates: false }).unwrap();
-    let mut world = World { dice: 0x9e37_79b9_7f4a_7c15, offsets: BTreeMap::new(), posts: Vec::new() };
-    let first: Vec<_> = (0..3_000).map(|_| world.post()).collect();
-    store.apply(&first, NOW).unwrap();
+    let store = store(dir.path());
+    let mut world = World::with_posts(3_000, &store);
     (0..300).for_each(|_| world.go_on(&store));
     let no_apply = store.writer.read();
     let source = store.source(no_apply.overlay());
@@ -250,8 +256,7 @@ fn of_a_store_larger_than_memory_what_is_read_is_whole_and_the_rest_is_left_for_
 #[test]
 fn changes_are_noted_while_somebody_reads_beside_and_neither_lost_nor_without_end() {
     let dir = tempfile::tempdir().unwrap();
-    let config = Config { dir: dir.path().join("store"), memory_budget_bytes: 64 << 20, ..Config::default() };
-    let store = Store::open(&config, OpenOptions { ids: IdKind::U64, apply_truncates: false }).unwrap();
+    let store = store(dir.path());
     store.hot.write().follow([Id(1)]);
     store.hot.write().start_over();
     assert_eq!(store.hot.write().take_noted(), None, "nobody knows what changed");
